@@ -1,0 +1,195 @@
+//! What the domain needs from outside, named for the need.
+//!
+//! Every method that keeps something returns only when it is durable, unless its documentation says otherwise.
+//! Doing the same thing twice changes nothing.
+
+use crate::boot::Boot;
+use crate::clock::Timestamp;
+use crate::identity::Identity;
+use crate::ids::{BootId, NodeId, RevisionId};
+use crate::lease::Lease;
+use crate::mac::MacAddr;
+use crate::node::{Known, Node};
+use crate::site::Site;
+use crate::ticket::{ClaimRefused, KeyFingerprint, Ticket};
+use crate::timeline::{Step, Timeline};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use uuid::Uuid;
+
+/// Any error of an adapter, as a cause.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store could not be reached or could not write; trying again later may help. Nothing was changed.
+    #[error("the store could not {attempted}")]
+    Unavailable {
+        /// What was tried: "keep a lease".
+        attempted: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// More work waits than the store takes on; nothing was changed.
+    #[error("the store is behind with its work and did not {attempted}")]
+    Busy {
+        /// What was tried.
+        attempted: &'static str,
+    },
+    /// What it holds cannot be read back.
+    #[error("the store holds {what} that cannot be read")]
+    Corrupt {
+        /// Which record.
+        what: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The name belongs to another node.
+    #[error("the name `{name}` belongs to another node")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The record was changed meanwhile.
+    #[error("the record was changed by somebody else meanwhile: read it again")]
+    Changed,
+}
+
+/// Keeps leases.
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// Every lease, expired ones too.
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError>;
+    /// Keeps a lease in place of whatever its address or its machine had on that network.
+    async fn keep_lease(&self, lease: &Lease) -> Result<(), StoreError>;
+}
+
+/// Keeps boots and their steps.
+#[async_trait]
+pub trait BootStore: Send + Sync {
+    /// The newest boots, newest first, at most `most`.
+    async fn recent_boots(&self, most: usize) -> Result<Vec<Boot>, StoreError>;
+    /// Keeps a boot as it is now.
+    async fn keep_boot(&self, boot: &Boot) -> Result<(), StoreError>;
+    /// Hands over a boot and a step to be kept soon, in order with all else, without waiting; returns false when there is
+    /// no room, and the step is lost. An explanation is worth less than an answer in time.
+    fn note(&self, boot: Option<&Boot>, step: Step) -> bool;
+    /// The boots of some interfaces with their steps, newest boot first.
+    async fn timelines(&self, macs: &[MacAddr], most: usize) -> Result<Vec<Timeline>, StoreError>;
+    /// One boot with its steps.
+    async fn timeline(&self, boot: BootId) -> Result<Option<Timeline>, StoreError>;
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page starts; none after the last.
+    pub next: Option<NodeId>,
+}
+
+/// Keeps nodes.
+#[async_trait]
+pub trait NodeStore: Send + Sync {
+    /// One node.
+    async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError>;
+    /// The node of that name.
+    async fn node_named(&self, name: &str) -> Result<Option<Node>, StoreError>;
+    /// Nodes that share the UUID, the serial or a network card.
+    async fn nodes_like(&self, identity: &Identity) -> Result<Vec<Node>, StoreError>;
+    /// Nodes by id, those after `after`, at most `limit`.
+    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Node>, StoreError>;
+    /// Keeps a node whose version is one above the one in the store, or 1 if it is new; [`StoreError::Changed`]
+    /// when it is not, [`StoreError::NameTaken`] when its name is another's.
+    async fn keep_node(&self, node: &Node) -> Result<(), StoreError>;
+}
+
+/// One accepted version of the site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its id.
+    pub id: RevisionId,
+    /// Counts from 1.
+    pub number: u64,
+    /// When it was accepted.
+    pub applied: Timestamp,
+    /// Who applied it, as the service knows them: `uid 0`, or `overture.toml`.
+    pub by: String,
+    /// The files as they came, by their path within the site.
+    pub files: BTreeMap<String, String>,
+    /// What they say.
+    pub site: Site,
+}
+
+/// Keeps revisions of the site.
+#[async_trait]
+pub trait SiteStore: Send + Sync {
+    /// The revision in force, the one with the highest number.
+    async fn current_site(&self) -> Result<Option<Revision>, StoreError>;
+    /// Revisions without their files, newest first, at most `most`.
+    async fn revisions(&self, most: usize) -> Result<Vec<Revision>, StoreError>;
+    /// Keeps a revision; [`StoreError::Changed`] when its number is not one above the last.
+    async fn keep_revision(&self, revision: &Revision) -> Result<(), StoreError>;
+}
+
+/// The answer that a write got, kept so that the same write sent again gets the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The idempotency key.
+    pub key: String,
+    /// SHA-256 over method, path and body, 64 hexadecimal digits: another request under the same key is refused.
+    pub request: String,
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Keeps answers to writes for a day.
+#[async_trait]
+pub trait AnswerStore: Send + Sync {
+    /// The answer under a key.
+    async fn answered(&self, key: &str) -> Result<Option<Answered>, StoreError>;
+    /// Keeps an answer; forgets those older than a day.
+    async fn keep_answer(&self, answer: &Answered) -> Result<(), StoreError>;
+}
+
+/// All that a store keeps.
+pub trait Store: LeaseStore + BootStore + NodeStore + SiteStore + AnswerStore {}
+impl<T: LeaseStore + BootStore + NodeStore + SiteStore + AnswerStore> Store for T {}
+
+/// Why an agent's ticket was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The rules refuse it; asking again changes nothing.
+    #[error(transparent)]
+    Refused(#[from] ClaimRefused),
+    /// The binding could not be kept; asking again may help.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the inventory asks of whoever follows the boots.
+#[async_trait]
+pub trait Boots: Send + Sync {
+    /// Lets an agent use a ticket and binds its key at the first use. When it returns, the binding is durable.
+    async fn claim(&self, ticket: &Ticket, from: Ipv4Addr, key: &KeyFingerprint) -> Result<Boot, ClaimError>;
+    /// Notes, soon, which node it was that reported in a boot.
+    fn reported(&self, boot: BootId, mac: MacAddr, node: NodeId);
+    /// Notes, soon, what an agent did, for `explain`.
+    fn note(&self, boot: BootId, event: &str, message: String, rule: Option<String>);
+}
+
+/// What the boot protocols ask of the inventory. Answers from memory.
+pub trait Directory: Send + Sync {
+    /// The node that has this interface; failing that, the one with this UUID.
+    fn known(&self, mac: Option<MacAddr>, uuid: Option<Uuid>) -> Option<Known>;
+}

@@ -1,0 +1,141 @@
+//! Follows each machine's boot from its first DHCPDISCOVER, issues its ticket, and notes what it was answered.
+//!
+//! One owner for DHCP, TFTP, boot HTTP and, through the port [`domain::ports::Boots`], the inventory. What is promised
+//! (a ticket, the binding of a key) is in the store before it is told; what only explains is handed over without
+//! waiting.
+
+use async_trait::async_trait;
+use domain::boot::{Asker, Boot, CurrentBoots};
+use domain::clock::Clock;
+use domain::ports::{BootStore, ClaimError, StoreError};
+use domain::ticket::{ClaimRefused, KeyFingerprint, NoTicket, Ticket};
+use domain::timeline::{Protocol, Step};
+use domain::{BootId, MacAddr, NodeId};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
+
+/// How many machines' boots are remembered at once.
+const MOST_BOOTS: usize = 20_000;
+
+/// The boots under way.
+pub struct Boots {
+    current: Mutex<CurrentBoots>,
+    store: Arc<dyn BootStore>,
+    clock: Arc<dyn Clock>,
+    lost_notes: AtomicU64,
+}
+
+/// Why no ticket could be given.
+#[derive(Debug, thiserror::Error)]
+pub enum TicketError {
+    /// The machine did no DHCP here since the service can remember.
+    #[error("no boot of this machine is under way: it did not ask for an address here")]
+    NoBoot,
+    /// The rules refuse it.
+    #[error(transparent)]
+    Refused(#[from] NoTicket),
+    /// It could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Boots {
+    /// Takes up the boots that the store remembers.
+    pub async fn restore(store: Arc<dyn BootStore>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let mut current = CurrentBoots::new(MOST_BOOTS);
+        for boot in store.recent_boots(MOST_BOOTS).await? {
+            current.put(boot);
+        }
+        Ok(Self { current: Mutex::new(current), store, clock, lost_notes: AtomicU64::new(0) })
+    }
+
+    /// The boot that a DHCPDISCOVER belongs to, begun if it opens a new one.
+    pub fn discover(&self, network: &str, asker: &Asker) -> Boot {
+        let fresh = BootId(Uuid::now_v7());
+        self.locked().discover(network, asker, fresh, self.clock.now()).0
+    }
+
+    /// The boot under way of a machine.
+    pub fn of(&self, mac: MacAddr) -> Option<Boot> {
+        self.locked().of(mac).cloned()
+    }
+
+    /// Notes a step of the boot under way of a machine; nothing when there is none.
+    pub fn note_for(&self, mac: MacAddr, protocol: Protocol, event: &str, message: String, rule: Option<String>) {
+        if let Some(boot) = self.of(mac) {
+            let step = Step { boot: boot.id, at: self.clock.now(), protocol, event: event.to_owned(), message, rule };
+            self.hand_over(Some(&boot), step);
+        }
+    }
+
+    /// The ticket of the boot under way, for the machine `mac` that asks from `asked` and holds the lease of `held`.
+    pub async fn ticket(&self, mac: MacAddr, asked: Ipv4Addr, held: Option<Ipv4Addr>) -> Result<(Boot, Ticket), TicketError> {
+        let mut random = [0; 16];
+        random.copy_from_slice(Uuid::new_v4().as_bytes());
+        let (boot, ticket) = {
+            let mut current = self.locked();
+            let mut boot = current.of(mac).cloned().ok_or(TicketError::NoBoot)?;
+            let ticket = domain::ticket::issue(&mut boot, asked, held, Ticket::from_random(random))?;
+            current.put(boot.clone());
+            (boot, ticket)
+        };
+        self.store.keep_boot(&boot).await?;
+        Ok((boot, ticket))
+    }
+
+    /// How many notes for `explain` found no room in the store's queue.
+    pub fn lost_notes(&self) -> u64 {
+        self.lost_notes.load(Ordering::Relaxed)
+    }
+
+    fn hand_over(&self, boot: Option<&Boot>, step: Step) {
+        if !self.store.note(boot, step) {
+            self.lost_notes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, CurrentBoots> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl domain::ports::Boots for Boots {
+    async fn claim(&self, ticket: &Ticket, from: Ipv4Addr, key: &KeyFingerprint) -> Result<Boot, ClaimError> {
+        let (boot, claimed) = {
+            let mut current = self.locked();
+            let mut boot = current.by_ticket(ticket).cloned().ok_or(ClaimRefused::Unknown)?;
+            let claimed = domain::ticket::claim(&mut boot, from, key);
+            current.put(boot.clone());
+            (boot, claimed)
+        };
+        if let Err(refused) = &claimed {
+            tracing::warn!(node.mac = %boot.mac, "an agent's ticket was refused: {refused}");
+            domain::ports::Boots::note(
+                self,
+                boot.id,
+                "refused",
+                format!("{from} used this boot's ticket and was refused"),
+                Some(refused.to_string()),
+            );
+        }
+        // A revocation must outlive a restart as much as a binding.
+        self.store.keep_boot(&boot).await?;
+        claimed?;
+        Ok(boot)
+    }
+
+    fn reported(&self, boot: BootId, mac: MacAddr, node: NodeId) {
+        let mut current = self.locked();
+        if let Some(mut now) = current.of(mac).filter(|now| now.id == boot).cloned() {
+            now.node = Some(node);
+            current.put(now);
+        }
+    }
+
+    fn note(&self, boot: BootId, event: &str, message: String, rule: Option<String>) {
+        self.hand_over(None, Step { boot, at: self.clock.now(), protocol: Protocol::Agent, event: event.to_owned(), message, rule });
+    }
+}
