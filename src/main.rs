@@ -1,1 +1,7 @@
-fn main() {}
+//! The `overture` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    overture::cli::main()
+}

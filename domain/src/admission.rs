@@ -1,5 +1,6 @@
 //! Who is answered at all, and what a boot gets. The node's record and the site decide; the request does not.
 
+use crate::identity::Identity;
 use crate::mac::MacAddr;
 use crate::node::Known;
 use crate::order::Order;
@@ -52,6 +53,17 @@ pub fn declared<'s>(site: &'s Site, claimed: Claimed<'_>, node: Option<&Known>) 
         let by_mac = declared.mac.is_some_and(|mac| claimed.mac == Some(mac) || identity.is_some_and(|id| id.macs.contains(&mac)));
         by_serial || by_uuid || by_mac
     })
+}
+
+/// Whether a node is the one that a declaration means, so that it may take its name. A name sticks and is used where
+/// mistakes cost more than a boot; so here the strongest sign that both sides have decides alone, and a network card
+/// that moved does not carry the name along.
+pub fn answers_to(declared: &DeclaredNode, identity: &Identity) -> bool {
+    match (&declared.serial, &identity.serial, declared.uuid, identity.uuid) {
+        (Some(declared), Some(serial), ..) => declared == serial,
+        (.., Some(declared), Some(uuid)) => declared == uuid,
+        _ => declared.mac.is_some_and(|mac| identity.macs.contains(&mac)),
+    }
 }
 
 /// Decides what this boot of a machine starts.
@@ -111,6 +123,26 @@ mod tests {
             assert_eq!(boot_target(&site, &site.networks["n"], stranger, None).target, target);
             let own = Claimed { serial: Some("VM-1"), ..Claimed::default() };
             assert_eq!(boot_target(&site, &site.networks["n"], own, None).target, BootTarget::Discovery);
+        }
+    }
+
+    #[test]
+    fn a_name_follows_the_strongest_sign_that_both_sides_have() {
+        let (uuid, other) = (Uuid::from_u128(0xab << 64 | 1), Uuid::from_u128(0xab << 64 | 2));
+        let (mac, other_mac) = (MacAddr([0x52, 0x54, 0, 0, 0, 1]), MacAddr([0x52, 0x54, 0, 0, 0, 2]));
+        let w1 = DeclaredNode { name: "w1".into(), serial: Some("A1".into()), uuid: Some(uuid), mac: Some(mac), address: None };
+        let only_mac = DeclaredNode { serial: None, uuid: None, ..w1.clone() };
+        for (what, declared, machine, expected) in [
+            ("everything agrees", &w1, Identity::new(Some(uuid), Some("A1"), [mac]), true),
+            ("a new board and card in the old chassis", &w1, Identity::new(Some(other), Some("A1"), [other_mac]), true),
+            ("its card in another chassis", &w1, Identity::new(Some(uuid), Some("B2"), [mac]), false),
+            ("firmware lost its serial", &w1, Identity::new(Some(uuid), None, [other_mac]), true),
+            ("its card in a machine without a serial", &w1, Identity::new(Some(other), None, [mac]), false),
+            ("only a card is known", &w1, Identity::new(None, None, [mac]), true),
+            ("declared by a card", &only_mac, Identity::new(Some(other), Some("B2"), [mac]), true),
+            ("declared by another card", &only_mac, Identity::new(Some(uuid), Some("A1"), [other_mac]), false),
+        ] {
+            assert_eq!(answers_to(declared, &machine), expected, "{what}");
         }
     }
 }

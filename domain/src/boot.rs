@@ -92,6 +92,13 @@ pub fn speaker(user_class: Option<&[u8]>, vendor_class: Option<&[u8]>, ipxe_opti
     }
 }
 
+/// Which architecture counts when a client lists several (RFC 4578, 2.1): the first that there is a boot file for, or
+/// the first.
+pub fn architecture(speaker: Speaker, listed: &[Architecture]) -> Option<Architecture> {
+    let bootable = |arch: &&Architecture| boot_file(speaker, Some(**arch)).0 != BootFile::Nothing;
+    listed.iter().find(bootable).or(listed.first()).copied()
+}
+
 /// What a machine is told to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BootFile {
@@ -338,6 +345,21 @@ mod tests {
         ];
         for (speaker, arch, expected) in cases {
             assert_eq!(boot_file(speaker, arch.map(Architecture)).0, expected, "{speaker:?} {arch:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_architectures_the_one_that_can_be_served_counts() {
+        let listed = |codes: &[u16]| codes.iter().map(|&code| Architecture(code)).collect::<Vec<_>>();
+        let cases: [(Speaker, &[u16], Option<u16>); 5] = [
+            (Speaker::Pxe, &[], None),
+            (Speaker::Pxe, &[11], Some(11)),
+            (Speaker::Pxe, &[6, 7], Some(7)),
+            (Speaker::HttpBoot, &[15, 16], Some(16)),
+            (Speaker::System, &[7, 0], Some(7)),
+        ];
+        for (speaker, codes, expected) in cases {
+            assert_eq!(architecture(speaker, &listed(codes)), expected.map(Architecture), "{speaker:?} {codes:?}");
         }
     }
 

@@ -132,7 +132,7 @@ impl LeaseTable {
         let leases = self.networks.entry(name.to_owned()).or_default();
         leases.drop_lapsed_offers(now);
         let (address, rule) = leases.choose(site, name, network, mac, wanted, taken, now)?;
-        if !leases.offer_of.contains_key(&mac) && leases.offers.len() >= MOST_OFFERS {
+        if !leases.has_room_for(mac, address, now) {
             return Err(NoAddress::TooManyOffers { network: name.into() });
         }
         leases.open_offer(address, mac, after_seconds(now, OFFER_SECONDS));
@@ -185,7 +185,7 @@ impl LeaseTable {
             if fixed.is_none() && !network.pool.contains(address) {
                 return Requested::Refuse(format!("{address} is no longer in the pool {}", network.pool));
             }
-            return Requested::Grant(lease);
+            return leases.reserve_for(lease, now);
         }
         if selecting {
             return Requested::Refuse(format!("{address} was not offered to this machine"));
@@ -198,7 +198,7 @@ impl LeaseTable {
             None if fixed.is_some()
                 || (network.pool.contains(address) && leases.is_free_for(address, mac, now) && !taken.contains(&address)) =>
             {
-                Requested::Grant(lease)
+                leases.reserve_for(lease, now)
             }
             None => Requested::Refuse(format!("{address} is not free for this machine")),
         }
@@ -355,6 +355,23 @@ impl Leases {
         self.offers_by_end.insert((until, address));
     }
 
+    /// Grants a lease and keeps its address from others while it is being written to disk: until
+    /// [`LeaseTable::granted`], nothing else says that the address is taken.
+    fn reserve_for(&mut self, lease: Lease, now: Timestamp) -> Requested {
+        if !self.has_room_for(lease.mac, lease.address, now) {
+            return Requested::Silence(format!("{MOST_OFFERS} offers and requests are open on network `{}`", lease.network));
+        }
+        self.open_offer(lease.address, lease.mac, after_seconds(now, OFFER_SECONDS));
+        Requested::Grant(lease)
+    }
+
+    /// Whether one more offer may be opened. Who holds a lease is never turned away: there are only so many leases.
+    fn has_room_for(&self, mac: MacAddr, address: Ipv4Addr, now: Timestamp) -> bool {
+        let holds =
+            self.by_address.get(&address).is_some_and(|lease| lease.mac == mac && lease.state == LeaseState::Bound && lease.expires > now);
+        holds || self.offer_of.contains_key(&mac) || self.offers.len() < MOST_OFFERS
+    }
+
     fn close_offer(&mut self, mac: MacAddr) {
         if let Some(address) = self.offer_of.remove(&mac)
             && let Some((_, until)) = self.offers.remove(&address)
@@ -490,6 +507,18 @@ mod tests {
     }
 
     #[test]
+    fn an_address_being_written_to_disk_is_granted_to_nobody_else() {
+        let (site, mut table) = (site("10.20.0.100-10.20.0.150"), LeaseTable::default());
+        let lease = match table.request(&site, NET, mac(1), ip(120), false, None, &[], at(0)) {
+            Requested::Grant(lease) => lease,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(table.request(&site, NET, mac(2), ip(120), false, None, &[], at(1)), Requested::Refuse(_)));
+        table.granted(lease);
+        assert!(matches!(table.request(&site, NET, mac(2), ip(120), false, None, &[], at(100)), Requested::Refuse(_)));
+    }
+
+    #[test]
     fn only_the_holder_releases_or_declines() {
         let (site, mut table) = (site("10.20.0.100-10.20.0.101"), LeaseTable::default());
         let address = take(&mut table, &site, mac(1), at(0)).expect("an address");
@@ -531,8 +560,11 @@ mod tests {
             let [a, b, c, d] = n.to_be_bytes();
             MacAddr([2, 0, a, b, c, d])
         };
+        let held = take(&mut table, &site, mac(1), at(0)).expect("an address");
         let offered = (0..10_000).filter(|&n| table.offer(&site, NET, random(n), None, &[], at(0)).is_ok()).count();
         assert_eq!(offered, MOST_OFFERS);
+        assert!(matches!(table.request(&site, NET, mac(1), held, false, None, &[], at(1)), Requested::Grant(_)), "renewals go on");
+        assert_eq!(take(&mut table, &site, mac(1), at(1)), Ok(held), "and a machine with a lease boots");
         assert!(table.offer(&site, NET, random(3), None, &[], at(1)).is_ok(), "who has an offer keeps it");
         assert!(table.offer(&site, NET, random(20_000), None, &[], at(61)).is_ok(), "and the flood passes");
     }

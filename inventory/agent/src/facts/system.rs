@@ -1,0 +1,162 @@
+//! What the maker says: machine, board, chassis and firmware.
+//!
+//! Root reads the SMBIOS tables. Others read what the kernel copied out of them for everybody, without serial
+//! numbers and UUID.
+
+use super::smbios::{BOARD, CHASSIS, FIRMWARE, SYSTEM, Smbios};
+use super::{Gaps, placeholder, whole};
+use crate::tree::{ReadError, Tree, text_of};
+use inventory_wire::{Board, Firmware, System};
+
+/// The largest table that is read; real ones have some ten thousand bytes.
+const MOST_OF_THE_TABLES: usize = 1 << 20;
+/// "SecureBoot" of the UEFI specification's global variables: four bytes of attributes, one of value.
+const SECURE_BOOT: &str = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+/// The tables of a machine as they are read.
+pub struct RawTables {
+    entry_point: Vec<u8>,
+    bytes: Result<Vec<u8>, ReadError>,
+}
+
+impl RawTables {
+    /// Reads them.
+    pub fn read(tree: &Tree) -> Self {
+        let entry_point = tree.bytes("sys/firmware/dmi/tables/smbios_entry_point", 64).unwrap_or_default();
+        Self { entry_point, bytes: tree.bytes("sys/firmware/dmi/tables/DMI", MOST_OF_THE_TABLES) }
+    }
+}
+
+/// The tables of a machine, or why there are none.
+pub struct SystemTables<'t> {
+    tree: &'t Tree,
+    smbios: Result<Smbios<'t>, String>,
+}
+
+/// Where a text of the maker stands.
+struct Place {
+    kind: u8,
+    offset: usize,
+    /// The kernel's copy, a file of `/sys/class/dmi/id`.
+    copy: &'static str,
+}
+
+const fn place(kind: u8, offset: usize, copy: &'static str) -> Place {
+    Place { kind, offset, copy }
+}
+
+impl<'t> SystemTables<'t> {
+    /// Understands them.
+    pub fn parse(tree: &'t Tree, raw: &'t RawTables) -> Self {
+        let smbios = match &raw.bytes {
+            Ok(bytes) => Ok(Smbios::parse(&raw.entry_point, bytes)),
+            Err(error) => Err(format!("the SMBIOS tables are not readable: {}", whole(error))),
+        };
+        Self { tree, smbios }
+    }
+
+    /// The tables, or why there are none.
+    pub fn smbios(&self) -> Result<&Smbios<'t>, String> {
+        self.smbios.as_ref().map_err(String::clone)
+    }
+
+    /// SMBIOS type 1.
+    pub fn system(&self, gaps: &mut Gaps) -> System {
+        let mut text = |name: &str, place| self.text(gaps, "system", name, place);
+        System {
+            manufacturer: text("manufacturer", place(SYSTEM, 4, "sys_vendor")),
+            product: text("product", place(SYSTEM, 5, "product_name")),
+            version: text("version", place(SYSTEM, 6, "product_version")),
+            serial: text("serial", place(SYSTEM, 7, "product_serial")),
+            sku: text("sku", place(SYSTEM, 25, "product_sku")),
+            family: text("family", place(SYSTEM, 26, "product_family")),
+            uuid: self.uuid(gaps),
+            ..System::default()
+        }
+    }
+
+    /// SMBIOS type 2, the first.
+    pub fn board(&self, gaps: &mut Gaps) -> Board {
+        let mut text = |name: &str, place| self.text(gaps, "board", name, place);
+        Board {
+            manufacturer: text("manufacturer", place(BOARD, 4, "board_vendor")),
+            product: text("product", place(BOARD, 5, "board_name")),
+            version: text("version", place(BOARD, 6, "board_version")),
+            serial: text("serial", place(BOARD, 7, "board_serial")),
+            asset_tag: text("asset_tag", place(BOARD, 8, "board_asset_tag")),
+            ..Board::default()
+        }
+    }
+
+    /// SMBIOS type 3, the first.
+    pub fn chassis(&self, gaps: &mut Gaps) -> Board {
+        let mut text = |name: &str, place| self.text(gaps, "chassis", name, place);
+        Board {
+            manufacturer: text("manufacturer", place(CHASSIS, 4, "chassis_vendor")),
+            version: text("version", place(CHASSIS, 6, "chassis_version")),
+            serial: text("serial", place(CHASSIS, 7, "chassis_serial")),
+            asset_tag: text("asset_tag", place(CHASSIS, 8, "chassis_asset_tag")),
+            ..Board::default()
+        }
+    }
+
+    /// SMBIOS type 0, and how the machine was started.
+    pub fn firmware(&self, gaps: &mut Gaps) -> Firmware {
+        let mut text = |name: &str, place| self.text(gaps, "firmware", name, place);
+        let firmware = Firmware {
+            vendor: text("vendor", place(FIRMWARE, 4, "bios_vendor")),
+            version: text("version", place(FIRMWARE, 5, "bios_version")),
+            date: text("date", place(FIRMWARE, 8, "bios_date")),
+            ..Firmware::default()
+        };
+        let uefi = self.tree.exists("sys/firmware/efi");
+        let kind = self.tree.exists("sys/firmware").then(|| if uefi { "uefi" } else { "bios" }.to_owned());
+        let kind = gaps.need(kind, "firmware.kind", "there is no /sys/firmware");
+        let secure_boot = if uefi { gaps.known(self.secure_boot(), "firmware.secure_boot") } else { None };
+        Firmware { kind, secure_boot, ..firmware }
+    }
+
+    fn secure_boot(&self) -> Result<bool, String> {
+        match self.tree.bytes(SECURE_BOOT, 16) {
+            Ok(bytes) => match bytes[..] {
+                [_, _, _, _, value] => Ok(value == 1),
+                _ => Err("the UEFI variable SecureBoot has an odd length".into()),
+            },
+            Err(ReadError::Missing(_)) if self.tree.names("sys/firmware/efi/efivars").is_empty() => {
+                Err("the UEFI variables are not mounted".into())
+            }
+            Err(ReadError::Missing(_)) => Err("the firmware has no UEFI variable SecureBoot".into()),
+            Err(error) => Err(whole(&error)),
+        }
+    }
+
+    fn uuid(&self, gaps: &mut Gaps) -> Option<String> {
+        let found = match self.smbios() {
+            Ok(smbios) => smbios.uuid().ok_or_else(|| "the machine gives no UUID: SMBIOS has none, or one repeated byte".to_owned()),
+            Err(why) => self.tree.text("sys/class/dmi/id/product_uuid").map(|uuid| uuid.to_ascii_lowercase()).ok_or(why),
+        };
+        gaps.known(found, "system.uuid")
+    }
+
+    fn text(&self, gaps: &mut Gaps, part: &str, name: &str, place: Place) -> Option<String> {
+        let raw = match self.smbios() {
+            Ok(smbios) => match smbios.first(place.kind) {
+                Some(structure) => Ok(structure.string(place.offset).and_then(text_of)),
+                None => Err(format!("SMBIOS has no structure of type {}", place.kind)),
+            },
+            Err(why) => match self.tree.bytes(&format!("sys/class/dmi/id/{}", place.copy), 4096) {
+                Ok(bytes) => Ok(text_of(&bytes)),
+                Err(_) => Err(why),
+            },
+        };
+        let named = name.replace('_', " ");
+        let is_placeholder = if matches!(name, "serial" | "asset_tag") { placeholder::is_no_serial } else { placeholder::says_nothing };
+        let found = match raw {
+            Err(why) => Err(why),
+            Ok(None) => Err(format!("the {part} gives no {named}: SMBIOS leaves it empty")),
+            Ok(Some(text)) if is_placeholder(&text) => Err(format!("the {part} gives no {named}: SMBIOS says `{text}`")),
+            Ok(Some(text)) => Ok(text),
+        };
+        gaps.known(found, &format!("{part}.{name}"))
+    }
+}

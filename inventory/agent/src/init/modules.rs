@@ -1,0 +1,128 @@
+//! Drivers: each device says which modules it wants, modprobe knows which they are.
+//!
+//! Devices are asked by their `uevent`, which has the alias on every bus, and not by a file `modalias`, which some
+//! lack. modprobe reads its tables anew each time it is called, so many aliases share a call.
+
+use super::{BUSYBOX, MODULES_FILE};
+use crate::console::Console;
+use crate::tree::Tree;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+/// Far below the kernel's limit for arguments; an alias has at most some hundred bytes, but one processor's has 2,000.
+const MOST_BYTES_A_CALL: usize = 60_000;
+const MOST_DEVICES: usize = 50_000;
+
+/// What was loaded so far.
+pub struct Modules<'t> {
+    tree: &'t Tree,
+    asked: BTreeSet<String>,
+}
+
+impl<'t> Modules<'t> {
+    /// Nothing was loaded yet.
+    pub fn new(tree: &'t Tree) -> Self {
+        Self { tree, asked: BTreeSet::new() }
+    }
+
+    /// Loads what [`MODULES_FILE`] lists.
+    pub fn load_listed(&mut self, console: &Console) {
+        let listed = listed(&String::from_utf8_lossy(&self.tree.bytes(MODULES_FILE, 64 * 1024).unwrap_or_default()));
+        if !self.load(&listed) {
+            console.say("modprobe could not be started: this ramdisk is incomplete, drivers will be missing");
+        }
+    }
+
+    /// Loads what devices want that have appeared since the last time; how many aliases that were.
+    pub fn load_for_devices(&mut self) -> usize {
+        let new: Vec<String> = aliases(self.tree).into_iter().filter(|alias| !self.asked.contains(alias)).collect();
+        self.load(&new);
+        self.asked.extend(new.iter().cloned());
+        new.len()
+    }
+
+    /// Loads modules by name or alias. A module that does not exist is no failure: most aliases have none. `false`
+    /// when modprobe could not be started.
+    pub fn load(&self, names: &[String]) -> bool {
+        batches(names).into_iter().all(|batch| {
+            let mut modprobe = Command::new(BUSYBOX);
+            modprobe.args(["modprobe", "-q", "-a", "--"]).args(batch);
+            modprobe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        })
+    }
+}
+
+/// The aliases of every device on every bus.
+fn aliases(tree: &Tree) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let buses = tree.names("sys/bus").into_iter().map(|bus| format!("sys/bus/{bus}/devices"));
+    let devices = buses.flat_map(|folder| tree.names(&folder).into_iter().map(move |device| format!("{folder}/{device}/uevent")));
+    for uevent in devices.take(MOST_DEVICES) {
+        let text = tree.bytes(&uevent, 8192).unwrap_or_default();
+        found.extend(alias_in(&String::from_utf8_lossy(&text)).map(str::to_owned));
+    }
+    found
+}
+
+/// The line `MODALIAS=` of a uevent.
+fn alias_in(uevent: &str) -> Option<&str> {
+    let alias = uevent.lines().find_map(|line| line.strip_prefix("MODALIAS="))?.trim();
+    (!alias.is_empty() && !alias.starts_with('-')).then_some(alias)
+}
+
+fn listed(text: &str) -> Vec<String> {
+    let words = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    words.filter(|name| !name.is_empty() && !name.starts_with('-')).map(str::to_owned).collect()
+}
+
+fn batches(names: &[String]) -> Vec<&[String]> {
+    let (mut batches, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (i, name) in names.iter().enumerate() {
+        if bytes + name.len() > MOST_BYTES_A_CALL && i > start {
+            batches.push(&names[start..i]);
+            (start, bytes) = (i, 0);
+        }
+        bytes += name.len() + 1;
+    }
+    batches.push(&names[start..]);
+    batches.retain(|batch| !batch.is_empty());
+    batches
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_device_asks_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let device = |path: &str, text: &str| {
+            let path = folder.path().join("sys/bus").join(path);
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::write(path.join("uevent"), text).unwrap();
+        };
+        device("pci/devices/0000:00:03.0", "PCI_ID=1AF4:1000\nMODALIAS=pci:v00001AF4d00001000\n");
+        device("pci/devices/0000:00:04.0", "MODALIAS=pci:v00001AF4d00001000\n");
+        device("virtio/devices/virtio0", "MODALIAS=virtio:d00000001v00001AF4\n");
+        device("cpu/devices/cpu0", "DRIVER=processor\n");
+        let tree = Tree::copy(folder.path());
+        let found: Vec<String> = aliases(&tree).into_iter().collect();
+        assert_eq!(found, ["pci:v00001AF4d00001000", "virtio:d00000001v00001AF4"]);
+    }
+
+    #[test]
+    fn the_list_has_comments_and_no_options() {
+        assert_eq!(listed("bonding # for later\n\n# nothing\n  8021q\n-r\n"), ["bonding", "8021q"]);
+        assert_eq!(alias_in("MODALIAS=-r\n"), None);
+    }
+
+    #[test]
+    fn a_call_is_not_longer_than_the_kernel_takes() {
+        let names: Vec<String> = (0..100).map(|i| format!("{i:02000}")).collect();
+        let batches = batches(&names);
+        assert_eq!(batches.concat(), names);
+        assert!(batches.len() > 1 && batches.iter().all(|batch| batch.concat().len() <= MOST_BYTES_A_CALL));
+        assert!(super::batches(&[]).is_empty());
+    }
+}

@@ -1,0 +1,232 @@
+//! What an operator does with nodes: list, find, name, give an order.
+
+use crate::counters::Happened;
+use crate::find::{FindError, find};
+use crate::owner::{Change, Inventory};
+use domain::node::Node;
+use domain::order::{Order, OrderKind};
+use domain::ports::{Page, StoreError};
+use domain::{NodeId, OrderId};
+
+/// The most nodes on one page.
+const MOST_LISTED: usize = 1000;
+
+/// Why a node was not named.
+#[derive(Debug, thiserror::Error)]
+pub enum RenameError {
+    /// The name is not a label.
+    #[error("{rule}")]
+    NotALabel {
+        /// The rule, with the name.
+        rule: String,
+    },
+    /// Another node has the name.
+    #[error("the name `{name}` belongs to another node: choose another, or take it from that node first")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No such node.
+    #[error("there is no node {id}: `overture nodes list` shows those there are")]
+    NotFound {
+        /// Its id.
+        id: NodeId,
+    },
+    /// The node is not as the caller believed.
+    #[error("the node was changed meanwhile: it has version {found}, not {expected}; look at it again")]
+    Changed {
+        /// The version that the caller knew.
+        expected: u64,
+        /// The version it has.
+        found: u64,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for RenameError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NameTaken { name } => Self::NameTaken { name },
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// Why an order was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// No such node.
+    #[error("there is no node {id}: `overture nodes list` shows those there are")]
+    NotFound {
+        /// Its id.
+        id: NodeId,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Inventory {
+    /// Nodes by id, those after `after`; `limit` is kept between 1 and 1000.
+    ///
+    /// # Errors
+    /// When the store cannot read them.
+    pub async fn list(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Node>, StoreError> {
+        let page = self.store.nodes(after, limit.clamp(1, MOST_LISTED)).await?;
+        Ok(Page { items: page.items.into_iter().map(|node| self.as_heard(node)).collect(), next: page.next })
+    }
+
+    /// The node of this name, id, first or last digits of an id (four at least), SMBIOS UUID, MAC address or serial.
+    ///
+    /// # Errors
+    /// When it fits none or several, or the store cannot read it.
+    pub async fn find(&self, text: &str) -> Result<Node, FindError> {
+        let id = find(&self.index, text)?;
+        match self.store.node(id).await? {
+            Some(node) => Ok(self.as_heard(node)),
+            None => Err(FindError::NotFound { text: domain::timeline::printable(text, 80) }),
+        }
+    }
+
+    /// Gives a node a name, or with `None` takes it away. With `expected_version` only if the node still has it.
+    ///
+    /// # Errors
+    /// When the name is no DNS label or another's, the node is gone or was changed, or the store fails.
+    pub async fn rename(&self, id: NodeId, name: Option<&str>, expected_version: Option<u64>) -> Result<Node, RenameError> {
+        if let Some(name) = name
+            && !domain::site::is_label(name)
+        {
+            return Err(RenameError::NotALabel { rule: domain::site::label_rule("a node's name", name) });
+        }
+        self.change(id, |node| {
+            let node = node.ok_or(RenameError::NotFound { id })?;
+            match expected_version {
+                Some(expected) if expected != node.version => Err(RenameError::Changed { expected, found: node.version }),
+                _ if node.name.as_deref() == name => Ok(Change::Nothing(Box::new(node))),
+                _ => Ok(Change::Keep(Box::new(Node { name: name.map(str::to_owned), ..node }))),
+            }
+        })
+        .await
+    }
+
+    /// Gives a node an order in place of the one it has, and tells its agent if that waits. `order` is a fresh id; the
+    /// same id again changes nothing. [`OrderKind::Wait`] takes back whatever was ordered, also the local disk.
+    ///
+    /// # Errors
+    /// When the node is gone or the store fails.
+    pub async fn give_order(&self, id: NodeId, kind: OrderKind, order: OrderId) -> Result<Node, OrderError> {
+        let given = self.clock.now();
+        // Nobody has to be told to go on waiting.
+        let taken = (kind == OrderKind::Wait).then_some(given);
+        let mut is_new = std::sync::atomic::AtomicBool::new(false);
+        let node = self
+            .change::<OrderError>(id, |node| {
+                let node = node.ok_or(OrderError::NotFound { id })?;
+                if node.order.is_some_and(|known| known.id == order) {
+                    return Ok(Change::Nothing(Box::new(node)));
+                }
+                is_new.store(true, std::sync::atomic::Ordering::Relaxed);
+                Ok(Change::Keep(Box::new(Node { order: Some(Order { id: order, kind, given, taken }), ..node })))
+            })
+            .await?;
+        if *is_new.get_mut() {
+            self.counters.count(Happened::OrderGiven);
+            self.boots.note(node.boot, "order", format!("an operator ordered it to {}", in_words(kind)), None);
+        }
+        Ok(node)
+    }
+}
+
+/// What an order asks for, to go on after "to".
+pub(crate) fn in_words(kind: OrderKind) -> &'static str {
+    match kind {
+        OrderKind::Wait => "wait",
+        OrderKind::Reboot => "reboot",
+        OrderKind::PowerOff => "power off",
+        OrderKind::LocalDisk => "restart from its local disk",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::fakes::{Hall, NodeOf, machine};
+    use domain::ports::Directory;
+    use uuid::Uuid;
+
+    fn order_id(n: u128) -> OrderId {
+        OrderId(Uuid::from_u128(n))
+    }
+
+    #[tokio::test]
+    async fn a_name_is_a_label_and_belongs_to_one_node() {
+        let hall = Hall::new().await;
+        let (one, two) = (hall.report_ok(&machine(1)).await.id(), hall.report_ok(&machine(2)).await.id());
+        let named = hall.inventory.rename(one, Some("w1"), Some(1)).await.unwrap();
+        assert_eq!((named.name.as_deref(), named.version), (Some("w1"), 2));
+        assert_eq!(hall.inventory.rename(one, Some("w1"), None).await.unwrap().version, 2, "the same name changes nothing");
+        assert!(matches!(hall.inventory.rename(two, Some("w1"), None).await, Err(RenameError::NameTaken { name }) if name == "w1"));
+        assert!(matches!(hall.inventory.rename(one, Some("w2"), Some(1)).await, Err(RenameError::Changed { expected: 1, found: 2 })));
+        for bad in ["", "W1", "a b", "-a", "a.b", "${x}", "\u{1b}[2J", &"a".repeat(64)] {
+            let error = hall.inventory.rename(one, Some(bad), None).await.unwrap_err();
+            assert!(matches!(error, RenameError::NotALabel { .. }) && !error.to_string().contains(char::is_control), "{bad:?}");
+        }
+        assert!(matches!(hall.inventory.rename(NodeId(Uuid::nil()), None, None).await, Err(RenameError::NotFound { .. })));
+        assert_eq!(hall.inventory.rename(one, None, None).await.unwrap().name, None);
+        assert_eq!(hall.inventory.rename(two, Some("w1"), None).await.unwrap().name.as_deref(), Some("w1"));
+        assert_eq!(hall.inventory.find("w1").await.unwrap().id, two);
+    }
+
+    #[tokio::test]
+    async fn an_order_to_the_local_disk_lasts_until_it_is_taken_back() {
+        let hall = Hall::new().await;
+        let id = hall.report_ok(&machine(1)).await.id();
+        let sends = || Order::sends_to_local_disk(hall.inventory.known(Some(machine(1).mac), None).unwrap().order.as_ref());
+        hall.inventory.give_order(id, OrderKind::LocalDisk, order_id(1)).await.unwrap();
+        assert!(sends());
+        hall.inventory.give_order(id, OrderKind::Wait, order_id(2)).await.unwrap();
+        assert!(!sends());
+        let missing = NodeId(Uuid::nil());
+        assert!(matches!(hall.inventory.give_order(missing, OrderKind::Wait, order_id(3)).await, Err(OrderError::NotFound { .. })));
+    }
+
+    #[tokio::test]
+    async fn the_same_order_twice_is_one_order() {
+        let hall = Hall::new().await;
+        let id = hall.report_ok(&machine(1)).await.id();
+        let first = hall.inventory.give_order(id, OrderKind::Reboot, order_id(1)).await.unwrap();
+        assert_eq!(hall.inventory.give_order(id, OrderKind::Reboot, order_id(1)).await.unwrap(), first);
+        assert_eq!(hall.counted("orders_given"), 1);
+    }
+
+    #[tokio::test]
+    async fn changes_at_the_same_time_all_happen() {
+        let hall = Hall::new().await;
+        let id = hall.report_ok(&machine(1)).await.id();
+        let rename = hall.inventory.rename(id, Some("w1"), None);
+        let order = hall.inventory.give_order(id, OrderKind::PowerOff, order_id(1));
+        let machine = machine(1);
+        let report = hall.report_ok(&machine);
+        let (renamed, ordered, _) = tokio::join!(rename, order, report);
+        renamed.unwrap();
+        ordered.unwrap();
+        let node = hall.node(id).await;
+        assert_eq!((node.name.as_deref(), node.order.map(|order| order.kind), node.reports), (Some("w1"), Some(OrderKind::PowerOff), 2));
+        assert_eq!(node.version, 4);
+    }
+
+    #[tokio::test]
+    async fn a_failing_store_changes_nothing_in_memory_either() {
+        let hall = Hall::new().await;
+        let id = hall.report_ok(&machine(1)).await.id();
+        hall.store.fail(true);
+        assert!(matches!(hall.inventory.rename(id, Some("w1"), None).await, Err(RenameError::Store(_))));
+        assert!(hall.inventory.give_order(id, OrderKind::LocalDisk, order_id(1)).await.is_err());
+        hall.store.fail(false);
+        assert!(matches!(hall.inventory.find("w1").await, Err(FindError::NotFound { .. })));
+        assert_eq!(hall.inventory.known(Some(machine(1).mac), None).unwrap().order, None);
+    }
+}

@@ -1,0 +1,177 @@
+//! What each refusal looks like to a program: its status and kind. The sentences are the errors' own.
+
+use crate::accept::ReportError;
+use crate::agents::{NotItsNode, TicketError};
+use crate::body::BodyError;
+use crate::find::FindError;
+use crate::operate::{OrderError, RenameError};
+use crate::orders::ProgressError;
+use crate::problem::{Fault, Problem};
+use crate::translate::ReadError;
+use axum::http::{HeaderValue, StatusCode, header};
+use domain::ports::{ClaimError, StoreError};
+use domain::ticket::ClaimRefused;
+use domain::timeline::printable;
+
+/// When to try again after the store failed, seconds.
+const RETRY_AFTER: u32 = 5;
+
+impl Problem {
+    /// Something in the service is wired or stored wrongly; `detail` says what, the log says why.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
+    }
+
+    /// There is no room for the request now.
+    pub(crate) fn busy() -> Self {
+        let detail = "more reports are being read than there is room for: send it again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once", detail).retry_after(RETRY_AFTER)
+    }
+
+    /// A text that should be JSON of a certain shape is not.
+    pub fn malformed(error: &serde_json::Error) -> Self {
+        let detail = printable(&error.to_string(), 300);
+        let fault = Fault { detail: detail.clone(), line: Some(error.line()), column: Some(error.column()), ..Fault::default() };
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The body cannot be read", detail).with_fault(fault)
+    }
+
+    /// A parameter of the query is wrong.
+    pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let fault = Fault { detail: detail.clone(), key: Some(name.to_owned()), ..Fault::default() };
+        Self::new(StatusCode::BAD_REQUEST, "bad_parameter", "A parameter is wrong", detail).with_fault(fault)
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        let detail = error.to_string();
+        match error {
+            StoreError::Unavailable { .. } | StoreError::Busy { .. } => {
+                let detail = format!("{detail}; nothing was changed, try again");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "The store is unavailable", detail).retry_after(RETRY_AFTER)
+            }
+            StoreError::Corrupt { .. } => Self::internal(detail),
+            StoreError::NameTaken { .. } => Self::new(StatusCode::CONFLICT, "name_taken", "The name is taken", detail),
+            StoreError::Changed => Self::new(StatusCode::CONFLICT, "changed", "It was changed meanwhile", detail),
+        }
+    }
+}
+
+impl From<&TicketError> for Problem {
+    fn from(error: &TicketError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            TicketError::Missing => {
+                // RFC 9110, 15.5.2: a 401 names the scheme that it wants.
+                let scheme = HeaderValue::from_static("Overture-Ticket");
+                new(StatusCode::UNAUTHORIZED, "ticket_missing", "A ticket is needed").with_header(header::WWW_AUTHENTICATE, scheme)
+            }
+            TicketError::NotATicket => new(StatusCode::BAD_REQUEST, "ticket_malformed", "This is not a ticket"),
+            TicketError::NotIpv4(_) => new(StatusCode::FORBIDDEN, "ticket_refused", "The ticket is refused"),
+            TicketError::Claim(ClaimError::Refused(ClaimRefused::SecondKey)) => {
+                new(StatusCode::CONFLICT, "second_key", "Another key used this ticket")
+            }
+            TicketError::Claim(ClaimError::Refused(_)) => new(StatusCode::FORBIDDEN, "ticket_refused", "The ticket is refused"),
+            TicketError::Claim(ClaimError::Store(error)) => error.into(),
+        }
+    }
+}
+
+impl From<&NotItsNode> for Problem {
+    fn from(error: &NotItsNode) -> Self {
+        match error {
+            NotItsNode::Unknown => Self::new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node", error.to_string()),
+            NotItsNode::Superseded { .. } => {
+                Self::new(StatusCode::CONFLICT, "superseded", "Another boot has reported since", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<&ReportError> for Problem {
+    fn from(error: &ReportError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            ReportError::Read(ReadError::Malformed { source }) => Self::malformed(source),
+            ReportError::Read(ReadError::Version { .. }) => {
+                new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported_version", "Unsupported version of a report")
+            }
+            ReportError::Read(ReadError::TooMany { .. }) => {
+                new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_items", "More than one machine has")
+            }
+            ReportError::OtherBoot { .. } => new(StatusCode::CONFLICT, "other_boot", "The report is of another boot"),
+            ReportError::Superseded(why) => why.into(),
+            ReportError::Nameless => new(StatusCode::UNPROCESSABLE_ENTITY, "nameless", "Nothing identifies this machine"),
+            ReportError::Ambiguous { candidates } => {
+                let problem = new(StatusCode::CONFLICT, "ambiguous", "The machine fits several nodes");
+                candidates.iter().take(10).fold(problem, |problem, id| {
+                    problem.with_fault(Fault { detail: format!("it may be node {id}"), key: Some(id.to_string()), ..Fault::default() })
+                })
+            }
+            ReportError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<&ProgressError> for Problem {
+    fn from(error: &ProgressError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            ProgressError::NotItsNode(why) => why.into(),
+            ProgressError::OtherOrder { .. } => new(StatusCode::CONFLICT, "other_order", "Not the order of this node"),
+            ProgressError::UnknownState { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_state", "Unknown state of an order"),
+            ProgressError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<&BodyError> for Problem {
+    fn from(error: &BodyError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            BodyError::TooLarge { .. } => new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
+            BodyError::TooSlow => new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body came too slowly"),
+            BodyError::BrokenOff => new(StatusCode::BAD_REQUEST, "broken_off", "The body broke off"),
+        }
+    }
+}
+
+impl From<&FindError> for Problem {
+    fn from(error: &FindError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            FindError::NotFound { .. } => new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node"),
+            FindError::Ambiguous { candidates, .. } => {
+                let problem = new(StatusCode::CONFLICT, "ambiguous", "Several nodes fit");
+                candidates.iter().fold(problem, |problem, (id, label)| {
+                    problem.with_fault(Fault { detail: printable(label, 80), key: Some(id.to_string()), ..Fault::default() })
+                })
+            }
+            FindError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<&RenameError> for Problem {
+    fn from(error: &RenameError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            RenameError::NotALabel { rule } => new(StatusCode::UNPROCESSABLE_ENTITY, "bad_name", "The name cannot be used")
+                .with_fault(Fault { detail: rule.clone(), key: Some("name".into()), ..Fault::default() }),
+            RenameError::NameTaken { .. } => new(StatusCode::CONFLICT, "name_taken", "The name is taken"),
+            RenameError::NotFound { .. } => new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node"),
+            RenameError::Changed { .. } => new(StatusCode::PRECONDITION_FAILED, "changed", "It was changed meanwhile"),
+            RenameError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<&OrderError> for Problem {
+    fn from(error: &OrderError) -> Self {
+        match error {
+            OrderError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node", error.to_string()),
+            OrderError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The demonstration: virtual machines on an isolated network, from power-on to the inventory.
+set -euo pipefail
+overture=$1 boot=$2 nodes=$3
+lab=demo
+
+[ "$(id -u)" = 0 ] || { echo "make demo: network namespaces and taps need root: run 'sudo make demo'" >&2; exit 1; }
+
+down() { "$overture" lab down --name $lab; }
+down >/dev/null
+[ -n "${KEEP:-}" ] || trap down EXIT
+started=$(date +%s)
+"$overture" lab up --name $lab --nodes "$nodes" --boot-files "$boot"
+socket=$("$overture" lab status --name $lab --output json | sed -n 's/.*"socket": "\(.*\)".*/\1/p')
+echo
+echo "\$ overture nodes list"
+"$overture" --socket "$socket" nodes list
+echo
+echo "\$ overture explain VM-0001"
+"$overture" --socket "$socket" explain VM-0001
+echo
+echo "$nodes machines from power-on to the inventory in $(($(date +%s) - started)) s."
+if [ -n "${KEEP:-}" ]; then
+    trap - EXIT
+    echo "They keep running. Look around, then remove everything:"
+    echo "  $overture --socket $socket nodes show VM-0001"
+    echo "  $overture lab console --name $lab vm1"
+    echo "  $overture lab down --name $lab"
+fi

@@ -1,0 +1,154 @@
+//! A client of the operators' API on a local socket.
+
+use super::Reach;
+use crate::settings::DEFAULT_SOCKET;
+use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Why the service gave no answer to use.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No service is there.
+    #[error("no service answers at {0}: start one with `overture serve`, a lab with `overture lab up`, or name its socket with --socket")]
+    NoService(PathBuf),
+    /// Several labs run, so the socket is not clear.
+    #[error("several labs are running ({0}): name one service's socket with --socket")]
+    SeveralLabs(String),
+    /// This user may not.
+    #[error("user {uid} may not use {socket}: run as root or join the group `overture`")]
+    NotAllowed {
+        /// The socket.
+        socket: PathBuf,
+        /// The user.
+        uid: u32,
+    },
+    /// It refused, in its own words.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The connection broke.
+    #[error("the service at {socket} did not answer")]
+    Broken {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// It answered something else than this version of the command expects.
+    #[error("the service at {socket} answered something that this command does not understand: are both of the same version?")]
+    Strange {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        #[source]
+        source: domain::ports::BoxError,
+    },
+}
+
+/// An RFC 9457 problem.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// The whole document.
+    pub problem: Value,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |field: &str| self.problem[field].as_str().unwrap_or_default().to_owned();
+        match (text("title").as_str(), text("detail").as_str()) {
+            ("", _) => write!(f, "the service refused with status {}", self.status),
+            (title, "") => f.write_str(title),
+            (title, detail) if detail.starts_with(title) => f.write_str(detail),
+            (title, detail) => write!(f, "{title}: {detail}"),
+        }
+    }
+}
+
+/// A connection to one service.
+pub struct Client {
+    http: reqwest::Client,
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client of the service that `reach` names, or that is found on this machine.
+    pub fn new(reach: &Reach) -> Result<Self, ClientError> {
+        let socket = match &reach.socket {
+            Some(socket) => socket.clone(),
+            None if Path::new(DEFAULT_SOCKET).exists() => DEFAULT_SOCKET.into(),
+            None => only_lab()?.unwrap_or_else(|| DEFAULT_SOCKET.into()),
+        };
+        Self::at(&socket)
+    }
+
+    /// A client of the service at a socket.
+    pub fn at(socket: &Path) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .unix_socket(socket)
+            .timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|source| ClientError::Broken { socket: socket.to_owned(), source })?;
+        Ok(Self { http, socket: socket.to_owned() })
+    }
+
+    /// Reads.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Writes, with a key that makes a repetition harmless.
+    pub async fn write<T: DeserializeOwned>(&self, method: Method, path: &str, body: Value) -> Result<T, ClientError> {
+        self.send(method, path, Some(body)).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, ClientError> {
+        let broken = |source| ClientError::Broken { socket: self.socket.clone(), source };
+        let mut request = self.http.request(method, format!("http://overture{path}"));
+        if let Some(body) = body {
+            request = request.header("idempotency-key", Uuid::new_v4().to_string()).json(&body);
+        }
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(broken)?;
+        if !status.is_success() {
+            let problem = serde_json::from_slice(&bytes).unwrap_or_default();
+            return Err(ClientError::Refused(Refusal { status, problem }));
+        }
+        serde_json::from_slice(&bytes).map_err(|source| ClientError::Strange { socket: self.socket.clone(), source: source.into() })
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&source);
+        while let Some(error) = cause {
+            match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+                Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => return ClientError::NoService(self.socket.clone()),
+                Some(std::io::ErrorKind::PermissionDenied) => return ClientError::NotAllowed { socket: self.socket.clone(), uid: nix::unistd::getuid().as_raw() },
+                _ => cause = error.source(),
+            }
+        }
+        ClientError::Broken { socket: self.socket.clone(), source }
+    }
+}
+
+/// A text as one segment of a path.
+pub fn segment(text: &str) -> String {
+    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn only_lab() -> Result<Option<PathBuf>, ClientError> {
+    let sockets = super::lab::sockets();
+    match &sockets[..] {
+        [] => Ok(None),
+        [(name, socket)] => {
+            eprintln!("(the service of lab `{name}`)");
+            Ok(Some(socket.clone()))
+        }
+        _ => Err(ClientError::SeveralLabs(sockets.iter().map(|(name, socket)| format!("{name}: {}", socket.display())).collect::<Vec<_>>().join(", "))),
+    }
+}

@@ -1,0 +1,369 @@
+//! What this machine serves on each provisioning network: DHCP, TFTP, boot HTTP, and HTTPS for agents.
+//!
+//! All of it is bound before a site is accepted; a network that stays as it was is not touched when the site changes.
+
+use crate::authority::{Authority, AuthorityError};
+use crate::counters::Counter;
+use crate::listen::{self, Bounds};
+use crate::settings::Settings;
+use crate::sites::Serve;
+use async_trait::async_trait;
+use domain::clock::Clock;
+use domain::ports::BoxError;
+use domain::site::{Network, Site};
+use inventory::Inventory;
+use pxe::boots::Boots;
+use pxe::files::BootFiles;
+use pxe::leases::LeaseBook;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What every network's servers share.
+pub struct Shared {
+    /// Ports.
+    pub settings: Settings,
+    /// The files that boots load.
+    pub files: Arc<BootFiles>,
+    /// Boots under way.
+    pub boots: Arc<Boots>,
+    /// Leases.
+    pub leases: Arc<LeaseBook>,
+    /// Nodes.
+    pub inventory: Arc<Inventory>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// The site in force.
+    pub site: watch::Receiver<Arc<Site>>,
+    /// Signs the agents' listener's certificates.
+    pub authority: Authority,
+    /// Told when a server ends that nobody stopped.
+    pub failed: mpsc::UnboundedSender<CoreFailure>,
+}
+
+/// A server ended that nobody stopped: the process must end too.
+#[derive(Debug, thiserror::Error)]
+#[error("{server} on network `{network}` ended")]
+pub struct CoreFailure {
+    /// DHCP, TFTP, boot HTTP, agents' HTTPS.
+    pub server: &'static str,
+    /// Which network.
+    pub network: String,
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}
+
+/// Why a network cannot be served on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The interface is not there.
+    #[error("network.{network}.interface: this machine has no interface `{interface}`; it has {has}")]
+    NoInterface {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+        /// Those that are there.
+        has: String,
+    },
+    /// The interface has no address there.
+    #[error("network.{network}.subnet: interface `{interface}` has no address in {subnet}: give it one, such as `ip addr add {example} dev {interface}`")]
+    NoAddress {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+        /// The network's addresses.
+        subnet: ipnet::Ipv4Net,
+        /// One of them.
+        example: ipnet::Ipv4Net,
+    },
+    /// The interface is served under another address.
+    #[error("network.{network}: interface `{interface}` is served as {old} and now has {new}: restart the service")]
+    Moved {
+        /// The network.
+        network: String,
+        /// The interface.
+        interface: String,
+        /// As bound.
+        old: Ipv4Addr,
+        /// As found.
+        new: Ipv4Addr,
+    },
+    /// A port could not be had.
+    #[error("network `{network}`: {server} could not listen on {address}{}", .holder.as_ref().map(|holder| format!(", which {holder} has already: stop it, or choose another port in overture.toml")).unwrap_or_default())]
+    Port {
+        /// The network.
+        network: String,
+        /// Which server.
+        server: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Who has the port.
+        holder: Option<String>,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// DHCP could not start.
+    #[error("network `{network}`")]
+    Dhcp {
+        /// The network.
+        network: String,
+        /// Why.
+        #[source]
+        source: pxe::dhcp::BindError,
+    },
+    /// TFTP could not start.
+    #[error("network `{network}`")]
+    Tftp {
+        /// The network.
+        network: String,
+        /// Why.
+        #[source]
+        source: pxe::tftp::BindError,
+    },
+    /// No certificate could be made.
+    #[error("no certificate could be made for the agents' listener")]
+    Certificate(#[from] AuthorityError),
+    /// TLS could not be set up.
+    #[error("TLS could not be set up for the agents' listener")]
+    Tls(#[from] rustls::Error),
+    /// The machine's interfaces could not be read.
+    #[error("this machine's network interfaces could not be read")]
+    Interfaces(#[source] io::Error),
+}
+
+/// Where a network is served.
+#[derive(Debug, Clone, Serialize)]
+pub struct BoundNetwork {
+    /// Its name in the site.
+    pub network: String,
+    /// The interface.
+    pub interface: String,
+    /// DHCP.
+    pub dhcp: SocketAddrV4,
+    /// TFTP.
+    pub tftp: SocketAddrV4,
+    /// Boot HTTP.
+    pub boot: SocketAddr,
+    /// Agents' HTTPS.
+    pub agents: SocketAddr,
+}
+
+type Pairs = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
+
+struct Serving {
+    address: Ipv4Addr,
+    cancel: CancellationToken,
+    bound: BoundNetwork,
+    counts: Vec<(&'static str, Pairs)>,
+}
+
+/// Bound, and answering nobody yet.
+struct Ready {
+    serving: Serving,
+    dhcp: pxe::dhcp::Server,
+    tftp: pxe::tftp::Server,
+    boot: (TcpListener, axum::Router),
+    agents: (TcpListener, Arc<rustls::ServerConfig>),
+}
+
+/// The servers of all networks, by interface.
+pub struct Networks {
+    shared: Shared,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+    ready: Mutex<BTreeMap<String, Ready>>,
+    serving: StdMutex<BTreeMap<String, Serving>>,
+}
+
+impl Networks {
+    /// Nothing is served yet.
+    pub fn new(shared: Shared, cancel: CancellationToken) -> Self {
+        Self { shared, cancel, tasks: TaskTracker::new(), ready: Mutex::default(), serving: StdMutex::default() }
+    }
+
+    /// Where everything is served.
+    pub fn bound(&self) -> Vec<BoundNetwork> {
+        self.locked().values().map(|serving| serving.bound.clone()).collect()
+    }
+
+    /// What the servers counted.
+    pub fn counters(&self) -> Vec<Counter> {
+        let serving = self.locked();
+        let of = |serving: &Serving| -> Vec<Counter> {
+            let network = &serving.bound.network;
+            serving
+                .counts
+                .iter()
+                .flat_map(|(family, pairs)| pairs().into_iter().map(|(reason, value)| Counter { family, reason, network: network.clone(), value }))
+                .collect()
+        };
+        serving.values().flat_map(of).collect()
+    }
+
+    /// Waits until all servers have ended; they have been cancelled by then.
+    pub async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Serving>> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn bind(&self, name: &str, network: &Network, address: Ipv4Addr) -> Result<Ready, BindError> {
+        let shared = &self.shared;
+        let settings = &shared.settings;
+        let listen = |server: &'static str, port: u16| {
+            let (network, address) = (name.to_owned(), SocketAddr::new(IpAddr::V4(address), port));
+            async move {
+                let failed = |source: io::Error| {
+                    let taken = source.kind() == io::ErrorKind::AddrInUse;
+                    let holder = taken.then(|| pxe::port_holder::holder_of(pxe::port_holder::Transport::Tcp, port)).flatten();
+                    BindError::Port { network: network.clone(), server, address, holder, source }
+                };
+                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                Ok::<_, BindError>((listener, bound))
+            }
+        };
+        let (agents, agents_at) = listen("agents' HTTPS", settings.agents_port).await?;
+        let (boot, boot_at) = listen("boot HTTP", settings.boot_port).await?;
+        let tls = {
+            let (chain, key) = shared.authority.issue(&[IpAddr::V4(address)])?;
+            Arc::new(crate::agent_tls::server_config(chain, key)?)
+        };
+        let tftp = pxe::tftp::Server::bind(
+            pxe::tftp::Settings { interface: Some(network.interface.clone()), ..pxe::tftp::Settings::new(SocketAddrV4::new(address, settings.tftp_port)) },
+            pxe::tftp::Shared { files: shared.files.clone(), boots: shared.boots.clone(), leases: shared.leases.clone(), clock: shared.clock.clone() },
+        )
+        .map_err(|source| BindError::Tftp { network: name.to_owned(), source })?;
+        let dhcp_counts = Arc::new(pxe::dhcp::Counts::default());
+        let dhcp = pxe::dhcp::Server::bind(pxe::dhcp::Settings {
+            interface: network.interface.clone(),
+            port: settings.dhcp_port,
+            http_port: boot_at.port(),
+            site: shared.site.clone(),
+            directory: shared.inventory.clone(),
+            boots: shared.boots.clone(),
+            leases: shared.leases.clone(),
+            clock: shared.clock.clone(),
+            counts: dhcp_counts.clone(),
+        })
+        .map_err(|source| BindError::Dhcp { network: name.to_owned(), source })?;
+        let http = pxe::http::BootHttp {
+            boots: shared.boots.clone(),
+            leases: shared.leases.clone(),
+            directory: shared.inventory.clone(),
+            site: shared.site.clone(),
+            clock: shared.clock.clone(),
+            files: shared.files.clone(),
+            counts: Arc::default(),
+            here: pxe::http::Here { address, http_port: boot_at.port(), agents_port: agents_at.port(), pin: shared.authority.fingerprint() },
+        };
+        let bound = BoundNetwork {
+            network: name.to_owned(),
+            interface: network.interface.clone(),
+            dhcp: SocketAddrV4::new(address, dhcp.port()),
+            tftp: tftp.local_addr(),
+            boot: boot_at,
+            agents: agents_at,
+        };
+        let (tftp_counts, http_counts) = (tftp.counts(), http.counts.clone());
+        let counts: Vec<(&'static str, Pairs)> = vec![
+            ("dhcp_events", Box::new(move || dhcp_counts.pairs())),
+            ("tftp_events", Box::new(move || tftp_counts.pairs())),
+            ("boot_http_events", Box::new(move || http_counts.pairs())),
+        ];
+        let serving = Serving { address, cancel: self.cancel.child_token(), bound, counts };
+        Ok(Ready { serving, dhcp, tftp, boot: (boot, pxe::http::router(http)), agents: (agents, tls) })
+    }
+
+    fn start(&self, ready: Ready) -> Serving {
+        let Ready { serving, dhcp, tftp, boot, agents } = ready;
+        let cancel = || serving.cancel.clone();
+        let name = serving.bound.network.clone();
+        self.spawn("DHCP", &name, cancel(), dhcp.run(cancel()));
+        self.spawn("TFTP", &name, cancel(), tftp.run(cancel()));
+        self.spawn("boot HTTP", &name, cancel(), listen::plain(boot.0, boot.1, Bounds::default(), cancel()));
+        let routes = inventory::agent_routes(self.shared.inventory.clone());
+        self.spawn("agents' HTTPS", &name, cancel(), listen::agents(agents.0, agents.1, routes, Bounds::default(), cancel()));
+        serving
+    }
+
+    fn spawn<E: Into<BoxError>>(&self, server: &'static str, network: &str, cancel: CancellationToken, work: impl Future<Output = Result<(), E>> + Send + 'static) {
+        let (failed, network) = (self.shared.failed.clone(), network.to_owned());
+        self.tasks.spawn(async move {
+            let ended = work.await;
+            if !cancel.is_cancelled() {
+                let source = ended.err().map_or_else(|| "it stopped by itself".into(), Into::into);
+                let _ = failed.send(CoreFailure { server, network, source });
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl Serve for Networks {
+    async fn prepare(&self, site: &Site) -> Result<(), BoxError> {
+        let mut prepared = BTreeMap::new();
+        for (name, network) in &site.networks {
+            let address = own_address(name, network)?;
+            let old = self.locked().get(&network.interface).map(|serving| serving.address);
+            match old {
+                Some(old) if old == address => {}
+                Some(old) => return Err(BindError::Moved { network: name.clone(), interface: network.interface.clone(), old, new: address }.into()),
+                None => {
+                    prepared.insert(network.interface.clone(), self.bind(name, network, address).await?);
+                }
+            }
+        }
+        *self.ready.lock().await = prepared;
+        Ok(())
+    }
+
+    async fn switch(&self, site: &Site) {
+        let ready = std::mem::take(&mut *self.ready.lock().await);
+        let started: Vec<_> = ready.into_iter().map(|(interface, ready)| (interface, self.start(ready))).collect();
+        let mut serving = self.locked();
+        serving.extend(started);
+        serving.retain(|interface, serving| {
+            let wanted = site.networks.iter().find(|(_, network)| network.interface == *interface);
+            match wanted {
+                Some((name, _)) => serving.bound.network.clone_from(name),
+                None => serving.cancel.cancel(),
+            }
+            wanted.is_some()
+        });
+    }
+}
+
+/// This machine's address on a network.
+fn own_address(name: &str, network: &Network) -> Result<Ipv4Addr, BindError> {
+    let interfaces: Vec<_> = nix::ifaddrs::getifaddrs().map_err(|error| BindError::Interfaces(error.into()))?.collect();
+    let mut own = interfaces.iter().filter(|found| found.interface_name == network.interface).peekable();
+    if own.peek().is_none() {
+        let mut names: Vec<_> = interfaces.iter().map(|found| found.interface_name.clone()).collect();
+        names.sort();
+        names.dedup();
+        return Err(BindError::NoInterface { network: name.to_owned(), interface: network.interface.clone(), has: names.join(", ") });
+    }
+    own.filter_map(|found| found.address.as_ref()?.as_sockaddr_in().map(|address| address.ip())).find(|address| network.subnet.contains(address)).ok_or_else(|| {
+        let host = network.gateway.or_else(|| network.subnet.hosts().next()).unwrap_or(network.subnet.addr());
+        BindError::NoAddress {
+            network: name.to_owned(),
+            interface: network.interface.clone(),
+            subnet: network.subnet,
+            example: ipnet::Ipv4Net::new(host, network.subnet.prefix_len()).unwrap_or(network.subnet),
+        }
+    })
+}

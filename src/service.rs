@@ -1,0 +1,240 @@
+//! Start, run, stop.
+//!
+//! DHCP, TFTP, boot HTTP and the store are the core: when one of them ends, the process ends, and says why.
+
+use crate::api::{self, Api};
+use crate::authority::Authority;
+use crate::clock::ProcessClock;
+use crate::counters::Counter;
+use crate::listen::{self, Bounds};
+use crate::networks::{BoundNetwork, CoreFailure, Networks, Shared};
+use crate::settings::Settings;
+use crate::sites::{Serve, Sites};
+use domain::boot::{IPXE_BIOS, IPXE_UEFI};
+use domain::clock::Clock;
+use domain::ports::{BoxError, Store};
+use inventory::Inventory;
+use pxe::boots::Boots;
+use pxe::files::{AUTHORITY, BootFiles, KERNEL, RAMDISK};
+use pxe::leases::LeaseBook;
+use serde::Serialize;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::sqlite::SqliteStore;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Why the service did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// A folder or file of its own.
+    #[error("could not {attempted} {path}")]
+    File {
+        /// make, open, write.
+        attempted: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another service has this state folder.
+    #[error("another overture service is using {0}: stop it, or name another folder with --state")]
+    InUse(PathBuf),
+    /// Something answers at the socket.
+    #[error("another service answers at {0}: stop it, or name another socket with --socket")]
+    SocketInUse(PathBuf),
+    /// A part could not start.
+    #[error("the service could not start")]
+    Start(#[source] BoxError),
+    /// A core part ended.
+    #[error("the service ends")]
+    Core(#[source] BoxError),
+}
+
+/// What the service listens on.
+#[derive(Debug, Serialize)]
+struct Bound {
+    pid: u32,
+    operators: PathBuf,
+    networks: Vec<BoundNetwork>,
+}
+
+/// Runs the service until a signal or a failure.
+pub fn run_to_the_end(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), ServiceError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| ServiceError::Start(error.into()))?;
+    let ended = runtime.block_on(serve(settings, bound_file));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ended
+}
+
+async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), ServiceError> {
+    let start = |error: BoxError| ServiceError::Start(error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| start(error.into()))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| start(error.into()))?;
+    make_state_folder(&settings.state)?;
+    let _lock = lock(&settings.state)?;
+    let clock: Arc<dyn Clock> = Arc::new(ProcessClock::start());
+    let store = Arc::new(SqliteStore::open(&settings.state.join("overture.db")).await.map_err(|error| start(error.into()))?);
+    let authority = Authority::load_or_make(&settings.state).map_err(|error| start(error.into()))?;
+    let cancel = CancellationToken::new();
+    let (failed, mut failures) = mpsc::unbounded_channel();
+
+    let sites = Arc::new(Sites::restore(store.clone(), clock.clone()).await.map_err(|error| start(error.into()))?);
+    let boots = Arc::new(Boots::restore(store.clone(), clock.clone()).await.map_err(|error| start(error.into()))?);
+    let leases = Arc::new(LeaseBook::restore(store.clone()).await.map_err(|error| start(error.into()))?);
+    let inventory = Arc::new(Inventory::restore(store.clone(), boots.clone(), sites.watch(), clock.clone()).await.map_err(|error| start(error.into()))?);
+    let files = Arc::new(boot_files(&settings, &authority));
+    let shared = Shared {
+        settings: settings.clone(),
+        files,
+        boots: boots.clone(),
+        leases: leases.clone(),
+        inventory: inventory.clone(),
+        clock: clock.clone(),
+        site: sites.watch(),
+        authority,
+        failed,
+    };
+    let networks = Arc::new(Networks::new(shared, cancel.child_token()));
+    load_site(&settings, &sites, &networks, &inventory).await.map_err(start)?;
+
+    let counters = {
+        let (networks, inventory, boots, store) = (networks.clone(), inventory.clone(), boots.clone(), store.clone());
+        Arc::new(move || counters(&networks, &inventory, &boots, &store))
+    };
+    let api = Api {
+        inventory: inventory.clone(),
+        sites,
+        serve: networks.clone(),
+        leases,
+        store: store.clone() as Arc<dyn Store>,
+        clock,
+        counters,
+        writes: Default::default(),
+    };
+    let socket = bind_socket(&settings.socket)?;
+    let operators = tokio::spawn(listen::local(socket, api::router(api), Bounds { connections: 256, ..Bounds::default() }, cancel.child_token()));
+    announce(&settings, &networks, bound_file.as_deref())?;
+
+    let ended = tokio::select! {
+        _ = terminate.recv() => { tracing::info!("stopping: SIGTERM"); Ok(()) }
+        _ = interrupt.recv() => { tracing::info!("stopping: SIGINT"); Ok(()) }
+        Some(failure) = failures.recv() => Err(core(failure)),
+        error = store.run_until_failure() => Err(ServiceError::Core(error.into())),
+    };
+    inventory.stop();
+    cancel.cancel();
+    networks.ended().await;
+    let _ = operators.await;
+    store.close().await;
+    remove(&settings.socket);
+    if let Some(file) = &bound_file {
+        remove(file);
+    }
+    ended
+}
+
+fn core(failure: CoreFailure) -> ServiceError {
+    ServiceError::Core(failure.into())
+}
+
+fn counters(networks: &Networks, inventory: &Inventory, boots: &Boots, store: &SqliteStore) -> Vec<Counter> {
+    let mut all = networks.counters();
+    let plain = |family, reason, value| Counter { family, reason, network: String::new(), value };
+    all.extend(inventory.counters().into_iter().map(|(reason, value)| plain("inventory_events", reason, value)));
+    all.push(plain("explain_notes", "lost", boots.lost_notes()));
+    let stats = store.stats();
+    all.extend([("commits", stats.commits), ("written", stats.written), ("failures", stats.failures)].map(|(reason, value)| plain("store_events", reason, value)));
+    all
+}
+
+fn boot_files(settings: &Settings, authority: &Authority) -> BootFiles {
+    let files = BootFiles::new();
+    files.insert_file(KERNEL, settings.boot_files.join(KERNEL));
+    files.insert_file(RAMDISK, settings.boot_files.join(RAMDISK));
+    files.insert_file(IPXE_BIOS, settings.ipxe.join(IPXE_BIOS));
+    files.insert_file(IPXE_UEFI, settings.ipxe.join(IPXE_UEFI));
+    files.insert_bytes(AUTHORITY, authority.pem().as_bytes().to_vec());
+    files
+}
+
+/// The store's site, or, when it has none, the one that the settings name.
+async fn load_site(settings: &Settings, sites: &Sites, networks: &Networks, inventory: &Inventory) -> Result<(), BoxError> {
+    match (sites.current().await, &settings.site) {
+        (Some(revision), _) => {
+            networks.prepare(&revision.site).await?;
+            networks.switch(&revision.site).await;
+        }
+        (None, Some(folder)) => {
+            let files = crate::site::read_files(folder)?;
+            let outcome = sites.apply(files, folder.display().to_string(), false, networks).await?;
+            if let Some(revision) = outcome.revision {
+                inventory.apply_site(&revision.site).await?;
+            }
+        }
+        (None, None) => tracing::warn!("no site was applied yet, so nothing is answered: run `overture apply FOLDER`"),
+    }
+    Ok(())
+}
+
+fn make_state_folder(path: &Path) -> Result<(), ServiceError> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| ServiceError::File { attempted: "make the folder", path: path.to_owned(), source })
+}
+
+fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, ServiceError> {
+    let path = state.join("lock");
+    let file = std::fs::File::create(&path).map_err(|source| ServiceError::File { attempted: "write", path, source })?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|_| ServiceError::InUse(state.to_owned()))
+}
+
+/// Listens on the local socket: mode 0660, of the group `overture` where there is one.
+fn bind_socket(path: &Path) -> Result<UnixListener, ServiceError> {
+    let failed = |attempted| move |source| ServiceError::File { attempted, path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(ServiceError::SocketInUse(path.to_owned()));
+    }
+    remove(path);
+    // Nobody else may connect between the binding and the change of its mode.
+    let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+    let listener = UnixListener::bind(path);
+    nix::sys::stat::umask(before);
+    let listener = listener.map_err(failed("listen on"))?;
+    if let Ok(Some(group)) = nix::unistd::Group::from_name("overture") {
+        nix::unistd::chown(path, None, Some(group.gid)).map_err(|error| failed("give to the group `overture`")(error.into()))?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed("set the mode of"))?;
+    Ok(listener)
+}
+
+fn remove(path: &Path) {
+    let is_ours = std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_dir());
+    if is_ours && let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!("could not remove {}: {error}", path.display());
+    }
+}
+
+fn announce(settings: &Settings, networks: &Networks, file: Option<&Path>) -> Result<(), ServiceError> {
+    let bound = Bound { pid: std::process::id(), operators: settings.socket.clone(), networks: networks.bound() };
+    for network in &bound.networks {
+        println!(
+            "network {} on {}: DHCP {}, TFTP {}, boot HTTP {}, agents' HTTPS {}",
+            network.network, network.interface, network.dhcp, network.tftp, network.boot, network.agents
+        );
+    }
+    println!("operators: {}", bound.operators.display());
+    if let Some(path) = file {
+        let failed = |source| ServiceError::File { attempted: "write", path: path.to_owned(), source };
+        let temporary = path.with_extension("new");
+        std::fs::write(&temporary, serde_json::to_vec_pretty(&bound).unwrap_or_default()).map_err(failed)?;
+        std::fs::rename(&temporary, path).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Nodes: what is looked up in columns, the rest as JSON beside it, network cards in a table of their own.
+
+use super::columns::{Record, json, limit, micros, number, word};
+use super::work::{Failure, Work};
+use super::{SqliteStore, unreadable};
+use async_trait::async_trait;
+use domain::identity::Identity;
+use domain::ids::NodeId;
+use domain::mac::MacAddr;
+use domain::node::Node;
+use domain::ports::{NodeStore, Page, StoreError};
+use domain::ticket::KeyFingerprint;
+use sqlx::sqlite::{Sqlite, SqliteArguments};
+use sqlx::{QueryBuilder, SqliteConnection};
+use std::collections::BTreeSet;
+
+const NAME_OF_ANOTHER: &str = "SELECT COUNT(*) FROM nodes WHERE name = $1 AND id <> $2";
+
+const ADD: &str = "
+    INSERT INTO nodes (id, name, stage, uuid, serial, first_seen, last_seen, reports, boot, agent_key, address, version,
+        order_json, identity_json, summary_json, gaps_json, facts_json)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+    ON CONFLICT (id) DO NOTHING";
+
+const CHANGE: &str = "
+    UPDATE nodes SET name = $2, stage = $3, uuid = $4, serial = $5, first_seen = $6, last_seen = $7, reports = $8, boot = $9,
+        agent_key = $10, address = $11, version = $12, order_json = $13, identity_json = $14, summary_json = $15, gaps_json = $16,
+        facts_json = $17
+    WHERE id = $1 AND version = $12 - 1";
+
+const MACS: &str = "SELECT mac FROM node_macs WHERE node = $1";
+const ADD_MAC: &str = "INSERT INTO node_macs (node, mac) VALUES ($1, $2)";
+const FORGET_MAC: &str = "DELETE FROM node_macs WHERE node = $1 AND mac = $2";
+
+const NODES: &str = "
+    SELECT id, name, stage, first_seen, last_seen, reports, boot, agent_key, address, version,
+        order_json, identity_json, summary_json, gaps_json, facts_json
+    FROM nodes";
+
+/// How many network cards are asked for in one statement; databases have a bound for it.
+const MOST_ASKED: usize = 500;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    name: Option<String>,
+    stage: String,
+    first_seen: i64,
+    last_seen: i64,
+    reports: i64,
+    boot: String,
+    agent_key: String,
+    address: String,
+    version: i64,
+    order_json: Option<String>,
+    identity_json: String,
+    summary_json: String,
+    gaps_json: String,
+    facts_json: String,
+}
+
+impl Row {
+    fn node(self) -> Result<Node, StoreError> {
+        let record = Record { kind: "node", key: &self.id };
+        Ok(Node {
+            id: record.parsed(&self.id)?,
+            stage: record.word(&self.stage)?,
+            identity: record.json(&self.identity_json)?,
+            summary: record.json(&self.summary_json)?,
+            facts: record.json(&self.facts_json)?,
+            gaps: record.json(&self.gaps_json)?,
+            first_seen: record.time(self.first_seen)?,
+            last_seen: record.time(self.last_seen)?,
+            reports: record.number(self.reports)?,
+            boot: record.parsed(&self.boot)?,
+            address: record.parsed(&self.address)?,
+            order: self.order_json.as_deref().map(|order| record.json(order)).transpose()?,
+            version: record.number(self.version)?,
+            key: KeyFingerprint(self.agent_key),
+            name: self.name,
+        })
+    }
+}
+
+fn with_node<'q>(sql: &'static str, node: &Node) -> Result<sqlx::query::Query<'q, Sqlite, SqliteArguments>, sqlx::Error> {
+    Ok(sqlx::query(sql)
+        .bind(node.id.to_string())
+        .bind(node.name.clone())
+        .bind(word(&node.stage)?)
+        .bind(node.identity.uuid.map(|uuid| uuid.to_string()))
+        .bind(node.identity.serial.clone())
+        .bind(micros(node.first_seen))
+        .bind(micros(node.last_seen))
+        .bind(number(node.reports))
+        .bind(node.boot.to_string())
+        .bind(node.key.0.clone())
+        .bind(node.address.to_string())
+        .bind(number(node.version))
+        .bind(node.order.as_ref().map(json).transpose()?)
+        .bind(json(&node.identity)?)
+        .bind(json(&node.summary)?)
+        .bind(json(&node.gaps)?)
+        .bind(json(&node.facts)?))
+}
+
+pub async fn keep(connection: &mut SqliteConnection, node: &Node) -> Result<(), Failure> {
+    if let Some(name) = &node.name {
+        let others: i64 = sqlx::query_scalar(NAME_OF_ANOTHER).bind(name).bind(node.id.to_string()).fetch_one(&mut *connection).await?;
+        if others > 0 {
+            return Err(Failure::Rule(StoreError::NameTaken { name: name.clone() }));
+        }
+    }
+    let sql = if node.version == 1 { ADD } else { CHANGE };
+    if with_node(sql, node)?.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Err(Failure::Rule(StoreError::Changed));
+    }
+    keep_macs(connection, node).await
+}
+
+async fn keep_macs(connection: &mut SqliteConnection, node: &Node) -> Result<(), Failure> {
+    let id = node.id.to_string();
+    let wanted: BTreeSet<String> = node.identity.macs.iter().map(MacAddr::to_string).collect();
+    let kept: BTreeSet<String> = sqlx::query_scalar(MACS).bind(&id).fetch_all(&mut *connection).await?.into_iter().collect();
+    for gone in kept.difference(&wanted) {
+        sqlx::query(FORGET_MAC).bind(&id).bind(gone).execute(&mut *connection).await?;
+    }
+    for new in wanted.difference(&kept) {
+        sqlx::query(ADD_MAC).bind(&id).bind(new).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+impl SqliteStore {
+    async fn nodes_where(&self, mut query: QueryBuilder<Sqlite>, attempted: &'static str) -> Result<Vec<Node>, StoreError> {
+        let rows: Vec<Row> = query.build_query_as().fetch_all(&self.readers).await.map_err(unreadable(attempted))?;
+        rows.into_iter().map(Row::node).collect()
+    }
+}
+
+#[async_trait]
+impl NodeStore for SqliteStore {
+    async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
+        let mut query = QueryBuilder::new(NODES);
+        query.push(" WHERE id = ").push_bind(id.to_string());
+        Ok(self.nodes_where(query, "read a node").await?.pop())
+    }
+
+    async fn node_named(&self, name: &str) -> Result<Option<Node>, StoreError> {
+        let mut query = QueryBuilder::new(NODES);
+        query.push(" WHERE name = ").push_bind(name.to_owned());
+        Ok(self.nodes_where(query, "read a node by its name").await?.pop())
+    }
+
+    async fn nodes_like(&self, identity: &Identity) -> Result<Vec<Node>, StoreError> {
+        let mut query = QueryBuilder::new(NODES);
+        query.push(" WHERE id IN (SELECT id FROM nodes WHERE uuid = ").push_bind(identity.uuid.map(|uuid| uuid.to_string()));
+        query.push(" UNION SELECT id FROM nodes WHERE serial = ").push_bind(identity.serial.clone());
+        query.push(" UNION SELECT node FROM node_macs WHERE mac IN (");
+        let mut list = query.separated(", ");
+        identity.macs.iter().take(MOST_ASKED).for_each(|mac| {
+            list.push_bind(mac.to_string());
+        });
+        // Postgres wants at least one; nothing equals NULL.
+        if identity.macs.is_empty() {
+            list.push("NULL");
+        }
+        query.push(")) ORDER BY id");
+        self.nodes_where(query, "look for nodes like a machine").await
+    }
+
+    async fn nodes(&self, after: Option<NodeId>, most: usize) -> Result<Page<Node>, StoreError> {
+        let mut query = QueryBuilder::new(NODES);
+        if let Some(after) = after {
+            query.push(" WHERE id > ").push_bind(after.to_string());
+        }
+        // One more than asked for tells whether there is another page.
+        query.push(" ORDER BY id LIMIT ").push_bind(limit(most.saturating_add(1)));
+        let mut items = self.nodes_where(query, "list the nodes").await?;
+        let more = items.len() > most;
+        items.truncate(most);
+        let next = items.last().filter(|_| more).map(|node| node.id);
+        Ok(Page { items, next })
+    }
+
+    async fn keep_node(&self, node: &Node) -> Result<(), StoreError> {
+        self.write(Work::Node(Box::new(node.clone()))).await
+    }
+}

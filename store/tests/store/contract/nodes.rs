@@ -1,0 +1,135 @@
+use super::{ODD, at, mac};
+use domain::hardware::{Firmware, Summary};
+use domain::identity::Identity;
+use domain::ids::{BootId, NodeId, OrderId};
+use domain::mac::MacAddr;
+use domain::node::{Gap, Node, Seen};
+use domain::order::{Order, OrderKind};
+use domain::ports::{NodeStore, StoreError};
+use domain::ticket::KeyFingerprint;
+use std::net::Ipv4Addr;
+use uuid::Uuid;
+
+/// The `n`th node, with a serial, a UUID and a card of its own.
+pub fn node(n: u16) -> Node {
+    let identity = identity(Some(n), Some(n), &[n]);
+    let seen = Seen {
+        identity,
+        summary: Summary { memory_bytes: Some(u64::MAX), firmware: Some(Firmware::Uefi), ..Summary::default() },
+        facts: serde_json::json!({"system": {"serial": ODD, "later": [1, u64::MAX, -1, 0.5, null]}}),
+        gaps: vec![Gap { path: "disks.sda.wwn".into(), reason: ODD.into() }],
+        boot: BootId(Uuid::from_u128(u128::from(n))),
+        key: KeyFingerprint("cd".repeat(32)),
+        address: Ipv4Addr::new(10, 20, 0, 9),
+    };
+    Node::first_seen(NodeId(Uuid::from_u128(u128::from(n))), None, seen, at(i64::from(n)))
+}
+
+fn identity(uuid: Option<u16>, serial: Option<u16>, macs: &[u16]) -> Identity {
+    Identity {
+        uuid: uuid.map(|n| Uuid::from_u128(0xabcd << 64 | u128::from(n))),
+        serial: serial.map(|n| format!("VM-{n}")),
+        macs: macs.iter().map(|&n| mac(n)).collect(),
+    }
+}
+
+async fn like(store: &dyn NodeStore, identity: &Identity) -> Vec<u128> {
+    let mut found: Vec<_> = store.nodes_like(identity).await.expect("read").iter().map(|node| node.id.0.as_u128()).collect();
+    found.sort();
+    found
+}
+
+/// What [`NodeStore`] promises.
+pub async fn node_contract(store: &dyn NodeStore) {
+    let (one, two) = (node(1), node(2));
+    assert_eq!(store.node(one.id).await.expect("read"), None);
+    assert_eq!(store.nodes(None, 10).await.expect("read").items, vec![]);
+    store.keep_node(&one).await.expect("kept");
+    store.keep_node(&two).await.expect("kept");
+    assert_eq!(store.node(one.id).await.expect("read"), Some(one.clone()));
+
+    let one = a_node_changes_only_from_what_it_was(store, one).await;
+    names_belong_to_one_node(store, &one, &two).await;
+    nodes_are_found_by_what_they_share(store, &one).await;
+    nodes_are_listed_in_pages(store).await;
+}
+
+async fn a_node_changes_only_from_what_it_was(store: &dyn NodeStore, one: Node) -> Node {
+    let changed = |result| matches!(result, Err(StoreError::Changed));
+    let order = Order { id: OrderId(Uuid::from_u128(9)), kind: OrderKind::Reboot, given: at(5), taken: Some(at(6)) };
+    let next = Node {
+        name: Some("w1".into()),
+        identity: identity(Some(1), Some(1), &[1, 10, 11]),
+        last_seen: at(99),
+        reports: 2,
+        order: Some(order),
+        version: 2,
+        ..one.clone()
+    };
+    assert!(changed(store.keep_node(&one).await), "a new node that is there already");
+    assert!(changed(store.keep_node(&Node { version: 3, ..next.clone() }).await), "a version was left out");
+    assert!(changed(store.keep_node(&Node { version: 2, ..node(50) }).await), "a changed node that is not there");
+    assert_eq!(store.node(one.id).await.expect("read"), Some(one), "nothing was changed");
+    assert_eq!(store.node(node(50).id).await.expect("read"), None);
+
+    store.keep_node(&next).await.expect("kept");
+    assert!(changed(store.keep_node(&next).await), "the same version again");
+    assert_eq!(store.node(next.id).await.expect("read"), Some(next.clone()));
+    next
+}
+
+async fn names_belong_to_one_node(store: &dyn NodeStore, one: &Node, two: &Node) {
+    assert_eq!(store.node_named("w1").await.expect("read").as_ref(), Some(one));
+    assert_eq!(store.node_named("w2").await.expect("read"), None);
+    let named = Node { name: Some("w1".into()), version: 2, ..two.clone() };
+    let taken = store.keep_node(&named).await;
+    assert!(matches!(&taken, Err(StoreError::NameTaken { name }) if name == "w1"), "{taken:?}");
+    let new = Node { name: Some("w1".into()), ..node(51) };
+    assert!(matches!(store.keep_node(&new).await, Err(StoreError::NameTaken { .. })));
+    assert_eq!(store.node(two.id).await.expect("read").as_ref(), Some(two), "nothing was changed");
+    assert_eq!(store.node(new.id).await.expect("read"), None);
+    store.keep_node(&Node { name: Some("w2".into()), version: 2, ..two.clone() }).await.expect("kept");
+    assert_eq!(store.node_named("w2").await.expect("read").map(|node| node.id), Some(two.id));
+}
+
+async fn nodes_are_found_by_what_they_share(store: &dyn NodeStore, one: &Node) {
+    store.keep_node(&Node { identity: identity(None, None, &[10]), ..node(3) }).await.expect("kept");
+    let cases = [
+        ("the serial", identity(None, Some(1), &[]), vec![1]),
+        ("the UUID", identity(Some(2), None, &[]), vec![2]),
+        ("a card", identity(Some(90), Some(90), &[11]), vec![1]),
+        ("a card that two have", identity(None, None, &[10]), vec![1, 3]),
+        ("one thing of each", identity(Some(1), Some(2), &[10]), vec![1, 2, 3]),
+        ("nothing", identity(Some(90), Some(90), &[90]), vec![]),
+        ("nothing to compare", Identity::default(), vec![]),
+    ];
+    for (what, identity, expected) in cases {
+        assert_eq!(like(store, &identity).await, expected, "{what}");
+    }
+    let many: Vec<u16> = (1000..1400).chain([11]).collect();
+    assert_eq!(like(store, &identity(None, None, &many)).await, [1], "many cards");
+
+    let lost_a_card = Node { identity: identity(Some(1), Some(1), &[1, 11, 12]), version: 3, ..one.clone() };
+    store.keep_node(&lost_a_card).await.expect("kept");
+    assert_eq!(like(store, &identity(None, None, &[10])).await, [3]);
+    assert_eq!(like(store, &identity(None, None, &[12])).await, [1]);
+    let cards: Vec<MacAddr> = store.node(one.id).await.expect("read").expect("a node").identity.macs.into_iter().collect();
+    assert_eq!(cards, [mac(1), mac(11), mac(12)]);
+}
+
+async fn nodes_are_listed_in_pages(store: &dyn NodeStore) {
+    for n in (4..=7).rev() {
+        store.keep_node(&node(n)).await.expect("kept");
+    }
+    let (mut after, mut found) = (None, vec![]);
+    for expected in [3, 3, 1] {
+        let page = store.nodes(after, 3).await.expect("read");
+        assert_eq!(page.items.len(), expected);
+        assert_eq!(page.next.is_none(), expected == 1);
+        after = page.next;
+        found.extend(page.items.iter().map(|node| node.id.0.as_u128()));
+    }
+    assert_eq!(found, [1, 2, 3, 4, 5, 6, 7]);
+    let exact = store.nodes(None, 7).await.expect("read");
+    assert_eq!((exact.items.len(), exact.next), (7, None), "a full last page has no next");
+}
