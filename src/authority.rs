@@ -4,7 +4,10 @@
 //! carry meaning here. A node's clock may stand at 1970 or be years off: the certificates are valid from 1970 to
 //! the end of 9999 (the value for "no well-defined expiration", RFC 5280, 4.1.2.5).
 
-use rcgen::{PublicKeyData, BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData, SanType,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
@@ -35,7 +38,9 @@ pub enum AuthorityError {
         source: std::io::Error,
     },
     /// Only one of its two files is there.
-    #[error("{missing} is missing beside {present}: restore it from a backup, or remove both files to make a new authority (nodes that are booting must then start again)")]
+    #[error(
+        "{missing} is missing beside {present}: restore it from a backup, or remove both files to make a new authority (nodes that are booting must then start again)"
+    )]
     Half {
         /// The one that is there.
         present: PathBuf,
@@ -68,12 +73,15 @@ impl Authority {
     }
 
     fn load(certificate_path: &Path, key_path: &Path) -> Result<Self, AuthorityError> {
-        let read = |path: &Path| std::fs::read_to_string(path).map_err(|source| AuthorityError::File { attempted: "read", path: path.to_owned(), source });
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|source| AuthorityError::File { attempted: "read", path: path.to_owned(), source })
+        };
         let unusable = |path: &Path, what| AuthorityError::Unusable { path: path.to_owned(), what };
         let pem = read(certificate_path)?;
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unusable(certificate_path, "a certificate"))?;
         let key = KeyPair::from_pem(&read(key_path)?).map_err(|_| unusable(key_path, "a private key"))?;
-        let of_key = rustls::server::ParsedCertificate::try_from(&certificate).is_ok_and(|parsed| *parsed.subject_public_key_info() == *key.subject_public_key_info());
+        let of_key = rustls::server::ParsedCertificate::try_from(&certificate)
+            .is_ok_and(|parsed| *parsed.subject_public_key_info() == *key.subject_public_key_info());
         if !of_key {
             return Err(unusable(certificate_path, "the certificate of the key beside it"));
         }

@@ -62,7 +62,13 @@ pub async fn plain(listener: TcpListener, router: Router, bounds: Bounds, cancel
 }
 
 /// Serves HTTPS to agents until cancelled; requests carry [`AgentPeer`].
-pub async fn agents(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: Router, bounds: Bounds, cancel: CancellationToken) -> io::Result<()> {
+pub async fn agents(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    router: Router,
+    bounds: Bounds,
+    cancel: CancellationToken,
+) -> io::Result<()> {
     let acceptor = TlsAcceptor::from(tls);
     let gate = Arc::new(Gate::new(bounds, cancel.clone()));
     while let Some((permit, accepted)) = gate.next(listener.accept()).await {
@@ -147,7 +153,10 @@ impl Gate {
         let (head, cancel) = (self.bounds.head, self.cancel.clone());
         self.tracker.spawn(async move {
             let _permit = permit;
-            let service = TowerToHyperService::new(tower::ServiceExt::<axum::extract::Request>::map_request(router, |request: hyper::Request<Incoming>| request.map(axum::body::Body::new)));
+            let service = TowerToHyperService::new(tower::ServiceExt::<axum::extract::Request>::map_request(
+                router,
+                |request: hyper::Request<Incoming>| request.map(axum::body::Body::new),
+            ));
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(64 * 1024).half_close(true);
             let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));

@@ -74,7 +74,9 @@ pub enum BindError {
         has: String,
     },
     /// The interface has no address there.
-    #[error("network.{network}.subnet: interface `{interface}` has no address in {subnet}: give it one, such as `ip addr add {example} dev {interface}`")]
+    #[error(
+        "network.{network}.subnet: interface `{interface}` has no address in {subnet}: give it one, such as `ip addr add {example} dev {interface}`"
+    )]
     NoAddress {
         /// The network.
         network: String,
@@ -204,7 +206,9 @@ impl Networks {
             serving
                 .counts
                 .iter()
-                .flat_map(|(family, pairs)| pairs().into_iter().map(|(reason, value)| Counter { family, reason, network: network.clone(), value }))
+                .flat_map(|(family, pairs)| {
+                    pairs().into_iter().map(|(reason, value)| Counter { family, reason, network: network.clone(), value })
+                })
                 .collect()
         };
         serving.values().flat_map(of).collect()
@@ -243,8 +247,16 @@ impl Networks {
             Arc::new(crate::agent_tls::server_config(chain, key)?)
         };
         let tftp = pxe::tftp::Server::bind(
-            pxe::tftp::Settings { interface: Some(network.interface.clone()), ..pxe::tftp::Settings::new(SocketAddrV4::new(address, settings.tftp_port)) },
-            pxe::tftp::Shared { files: shared.files.clone(), boots: shared.boots.clone(), leases: shared.leases.clone(), clock: shared.clock.clone() },
+            pxe::tftp::Settings {
+                interface: Some(network.interface.clone()),
+                ..pxe::tftp::Settings::new(SocketAddrV4::new(address, settings.tftp_port))
+            },
+            pxe::tftp::Shared {
+                files: shared.files.clone(),
+                boots: shared.boots.clone(),
+                leases: shared.leases.clone(),
+                clock: shared.clock.clone(),
+            },
         )
         .map_err(|source| BindError::Tftp { network: name.to_owned(), source })?;
         let dhcp_counts = Arc::new(pxe::dhcp::Counts::default());
@@ -268,7 +280,12 @@ impl Networks {
             clock: shared.clock.clone(),
             files: shared.files.clone(),
             counts: Arc::default(),
-            here: pxe::http::Here { address, http_port: boot_at.port(), agents_port: agents_at.port(), pin: shared.authority.fingerprint() },
+            here: pxe::http::Here {
+                address,
+                http_port: boot_at.port(),
+                agents_port: agents_at.port(),
+                pin: shared.authority.fingerprint(),
+            },
         };
         let bound = BoundNetwork {
             network: name.to_owned(),
@@ -300,7 +317,13 @@ impl Networks {
         serving
     }
 
-    fn spawn<E: Into<BoxError>>(&self, server: &'static str, network: &str, cancel: CancellationToken, work: impl Future<Output = Result<(), E>> + Send + 'static) {
+    fn spawn<E: Into<BoxError>>(
+        &self,
+        server: &'static str,
+        network: &str,
+        cancel: CancellationToken,
+        work: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
         let (failed, network) = (self.shared.failed.clone(), network.to_owned());
         self.tasks.spawn(async move {
             let ended = work.await;
@@ -321,7 +344,9 @@ impl Serve for Networks {
             let old = self.locked().get(&network.interface).map(|serving| serving.address);
             match old {
                 Some(old) if old == address => {}
-                Some(old) => return Err(BindError::Moved { network: name.clone(), interface: network.interface.clone(), old, new: address }.into()),
+                Some(old) => {
+                    return Err(BindError::Moved { network: name.clone(), interface: network.interface.clone(), old, new: address }.into());
+                }
                 None => {
                     prepared.insert(network.interface.clone(), self.bind(name, network, address).await?);
                 }
@@ -357,13 +382,15 @@ fn own_address(name: &str, network: &Network) -> Result<Ipv4Addr, BindError> {
         names.dedup();
         return Err(BindError::NoInterface { network: name.to_owned(), interface: network.interface.clone(), has: names.join(", ") });
     }
-    own.filter_map(|found| found.address.as_ref()?.as_sockaddr_in().map(|address| address.ip())).find(|address| network.subnet.contains(address)).ok_or_else(|| {
-        let host = network.gateway.or_else(|| network.subnet.hosts().next()).unwrap_or(network.subnet.addr());
-        BindError::NoAddress {
-            network: name.to_owned(),
-            interface: network.interface.clone(),
-            subnet: network.subnet,
-            example: ipnet::Ipv4Net::new(host, network.subnet.prefix_len()).unwrap_or(network.subnet),
-        }
-    })
+    own.filter_map(|found| found.address.as_ref()?.as_sockaddr_in().map(|address| address.ip()))
+        .find(|address| network.subnet.contains(address))
+        .ok_or_else(|| {
+            let host = network.gateway.or_else(|| network.subnet.hosts().next()).unwrap_or(network.subnet.addr());
+            BindError::NoAddress {
+                network: name.to_owned(),
+                interface: network.interface.clone(),
+                subnet: network.subnet,
+                example: ipnet::Ipv4Net::new(host, network.subnet.prefix_len()).unwrap_or(network.subnet),
+            }
+        })
 }

@@ -87,7 +87,9 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     let sites = Arc::new(Sites::restore(store.clone(), clock.clone()).await.map_err(|error| start(error.into()))?);
     let boots = Arc::new(Boots::restore(store.clone(), clock.clone()).await.map_err(|error| start(error.into()))?);
     let leases = Arc::new(LeaseBook::restore(store.clone()).await.map_err(|error| start(error.into()))?);
-    let inventory = Arc::new(Inventory::restore(store.clone(), boots.clone(), sites.watch(), clock.clone()).await.map_err(|error| start(error.into()))?);
+    let inventory = Arc::new(
+        Inventory::restore(store.clone(), boots.clone(), sites.watch(), clock.clone()).await.map_err(|error| start(error.into()))?,
+    );
     let files = Arc::new(boot_files(&settings, &authority));
     let shared = Shared {
         settings: settings.clone(),
@@ -118,7 +120,8 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
         writes: Default::default(),
     };
     let socket = bind_socket(&settings.socket)?;
-    let operators = tokio::spawn(listen::local(socket, api::router(api), Bounds { connections: 256, ..Bounds::default() }, cancel.child_token()));
+    let operators =
+        tokio::spawn(listen::local(socket, api::router(api), Bounds { connections: 256, ..Bounds::default() }, cancel.child_token()));
     announce(&settings, &networks, bound_file.as_deref())?;
 
     let ended = tokio::select! {
@@ -149,7 +152,10 @@ fn counters(networks: &Networks, inventory: &Inventory, boots: &Boots, store: &S
     all.extend(inventory.counters().into_iter().map(|(reason, value)| plain("inventory_events", reason, value)));
     all.push(plain("explain_notes", "lost", boots.lost_notes()));
     let stats = store.stats();
-    all.extend([("commits", stats.commits), ("written", stats.written), ("failures", stats.failures)].map(|(reason, value)| plain("store_events", reason, value)));
+    all.extend(
+        [("commits", stats.commits), ("written", stats.written), ("failures", stats.failures)]
+            .map(|(reason, value)| plain("store_events", reason, value)),
+    );
     all
 }
 
@@ -183,7 +189,11 @@ async fn load_site(settings: &Settings, sites: &Sites, networks: &Networks, inve
 }
 
 fn make_state_folder(path: &Path) -> Result<(), ServiceError> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| ServiceError::File { attempted: "make the folder", path: path.to_owned(), source })
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| ServiceError::File {
+        attempted: "make the folder",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, ServiceError> {

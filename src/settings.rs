@@ -81,7 +81,9 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
         let mut settings = Self::parse(&path.to_string_lossy(), &text).map_err(SettingsError::Wrong)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        for relative in [&mut settings.state, &mut settings.boot_files, &mut settings.ipxe, &mut settings.socket].into_iter().chain(&mut settings.site) {
+        for relative in
+            [&mut settings.state, &mut settings.boot_files, &mut settings.ipxe, &mut settings.socket].into_iter().chain(&mut settings.site)
+        {
             *relative = base.join(&*relative);
         }
         settings.state = overrides.state.unwrap_or(settings.state);
@@ -150,7 +152,8 @@ mod tests {
     #[test]
     fn mistakes_in_settings_are_told_at_once() {
         let text = "stat = \"x\"\n[dhcp]\nport = 70000\n[boot]\nfiles = 3\n[operator]\n";
-        let lines: Vec<_> = Settings::parse("overture.toml", text).expect_err("mistakes").located().into_iter().filter_map(|l| l.line).collect();
+        let lines: Vec<_> =
+            Settings::parse("overture.toml", text).expect_err("mistakes").located().into_iter().filter_map(|l| l.line).collect();
         assert_eq!(lines, [1, 3, 5, 6]);
     }
 

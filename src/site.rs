@@ -194,7 +194,8 @@ serial = "VM-0001"
             .replace("serial =", "serail =")
             .replace("dhcp = \"here\"", "dhcp = 3");
         let complaints = parse(&files(&[("site.toml", &text)]), "site/").expect_err("mistakes");
-        let told: Vec<_> = complaints.located().into_iter().map(|l| (l.file.unwrap_or_default(), l.line.unwrap_or_default(), l.message)).collect();
+        let told: Vec<_> =
+            complaints.located().into_iter().map(|l| (l.file.unwrap_or_default(), l.line.unwrap_or_default(), l.message)).collect();
         let lines: Vec<_> = told.iter().map(|(_, line, _)| *line).collect();
         assert_eq!(lines, [9, 12, 15, 19], "{told:#?}");
         assert!(told.iter().all(|(file, _, _)| file == "site/site.toml"));
@@ -213,7 +214,17 @@ serial = "VM-0001"
 
     #[test]
     fn what_is_not_toml_is_told_and_nothing_panics() {
-        for text in ["[site", "site = 3", "[[site]]", "network = \"x\"", "[network]\nx = 1", "[node]\nname = 1", "\u{0}", "node = [1, 2]", "[site]\nname = \"a\"\n[site]\n"] {
+        for text in [
+            "[site",
+            "site = 3",
+            "[[site]]",
+            "network = \"x\"",
+            "[network]\nx = 1",
+            "[node]\nname = 1",
+            "\u{0}",
+            "node = [1, 2]",
+            "[site]\nname = \"a\"\n[site]\n",
+        ] {
             assert!(parse(&files(&[("x.toml", text)]), "").is_err(), "{text:?}");
         }
     }

@@ -27,7 +27,12 @@ fn metadata() -> Metadata {
 }
 
 fn uses(package: &Package) -> BTreeSet<String> {
-    package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development).map(|dependency| dependency.name.clone()).collect()
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind != DependencyKind::Development)
+        .map(|dependency| dependency.name.clone())
+        .collect()
 }
 
 #[test]

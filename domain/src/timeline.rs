@@ -28,7 +28,8 @@ pub struct Step {
     pub at: Timestamp,
     /// How it was asked.
     pub protocol: Protocol,
-    /// A short word for programs: `discover`, `offer`, `ack`, `nak`, `silence`, `read`, `script`, `file`, `report`, `order`, `refused`.
+    /// A short word for programs: `discover`, `offer`, `request`, `ack`, `nak`, `release`, `decline`, `silence`, `read`,
+    /// `script`, `file`, `report`, `order`, `refused`.
     pub event: String,
     /// What happened, a sentence for people.
     pub message: String,

@@ -95,12 +95,12 @@ async fn an_order_is_told_until_it_is_taken_and_taking_it_twice_is_taking_it_onc
     let id = hall.report_ok(&machine(1)).await.id();
     let agent = hall.agent(&machine(1));
     let taken = |order: &str, state: &str| agent.request("POST", "/progress", json!({ "order": order, "state": state }).to_string());
-    hall.refused(taken(&order_id(7).to_string(), "taken"), 409, "other_order").await;
+    hall.refused(taken(&order_id(7).to_string(), "taken"), 422, "other_order").await;
     hall.inventory.give_order(id, OrderKind::LocalDisk, order_id(7)).await.unwrap();
     for _ in 0..2 {
         assert_eq!(ask(&hall, &agent, 60).await, json!({ "order": "local_disk", "id": order_id(7) }));
     }
-    hall.refused(taken("\u{1b}[2J", "taken"), 409, "other_order").await;
+    hall.refused(taken("\u{1b}[2J", "taken"), 422, "other_order").await;
     hall.refused(taken(&order_id(7).to_string(), "eaten\u{7}"), 422, "unknown_state").await;
     hall.refused(agent.request("POST", "/progress", "[]"), 400, "malformed").await;
     for _ in 0..2 {

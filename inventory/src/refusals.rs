@@ -1,4 +1,7 @@
 //! What each refusal looks like to a program: its status and kind. The sentences are the errors' own.
+//!
+//! To an agent 401, 403 and 409 say that its ticket or its boot is spent and only a new boot helps; 404 that it must
+//! report first; 400 and 422 that what it sent is refused; 5xx, 408 and 413 mean what they always do.
 
 use crate::accept::ReportError;
 use crate::agents::{NotItsNode, TicketError};
@@ -100,11 +103,11 @@ impl From<&ReportError> for Problem {
             ReportError::Read(ReadError::TooMany { .. }) => {
                 new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_items", "More than one machine has")
             }
-            ReportError::OtherBoot { .. } => new(StatusCode::CONFLICT, "other_boot", "The report is of another boot"),
+            ReportError::OtherBoot { .. } => new(StatusCode::BAD_REQUEST, "other_boot", "The report is of another boot"),
             ReportError::Superseded(why) => why.into(),
             ReportError::Nameless => new(StatusCode::UNPROCESSABLE_ENTITY, "nameless", "Nothing identifies this machine"),
             ReportError::Ambiguous { candidates } => {
-                let problem = new(StatusCode::CONFLICT, "ambiguous", "The machine fits several nodes");
+                let problem = new(StatusCode::UNPROCESSABLE_ENTITY, "ambiguous", "The machine fits several nodes");
                 candidates.iter().take(10).fold(problem, |problem, id| {
                     problem.with_fault(Fault { detail: format!("it may be node {id}"), key: Some(id.to_string()), ..Fault::default() })
                 })
@@ -119,7 +122,7 @@ impl From<&ProgressError> for Problem {
         let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
         match error {
             ProgressError::NotItsNode(why) => why.into(),
-            ProgressError::OtherOrder { .. } => new(StatusCode::CONFLICT, "other_order", "Not the order of this node"),
+            ProgressError::OtherOrder { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "other_order", "Not the order of this node"),
             ProgressError::UnknownState { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_state", "Unknown state of an order"),
             ProgressError::Store(error) => error.into(),
         }

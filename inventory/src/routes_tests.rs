@@ -195,8 +195,8 @@ async fn each_bad_report_has_its_status_and_reason() {
     hall.refused(send(with("/facts/system", json!([1]))), 400, "malformed").await;
     hall.refused(send(with("/report", json!(2))), 422, "unsupported_version").await;
     hall.refused(send(with("/facts/nics", json!(vec![json!({}); 2000]))), 422, "too_many_items").await;
-    hall.refused(send(with("/boot", json!("no boot\u{1b}[2J"))), 409, "other_boot").await;
-    hall.refused(send(with("/boot", json!(Uuid::from_u128(5)))), 409, "other_boot").await;
+    hall.refused(send(with("/boot", json!("no boot\u{1b}[2J"))), 400, "other_boot").await;
+    hall.refused(send(with("/boot", json!(Uuid::from_u128(5)))), 400, "other_boot").await;
     hall.refused(send(with("/facts", json!({}))), 422, "nameless").await;
     assert!(hall.store.nodes.lock().unwrap().is_empty());
     assert_eq!((hall.counted("refused_malformed"), hall.counted("refused_other_boot")), (4, 2));
@@ -233,7 +233,7 @@ async fn a_machine_that_fits_two_nodes_is_left_to_a_person() {
     let lost = Machine { uuid: Uuid::nil(), mac: machine(3).mac, address: machine(3).address, ..twins[0].clone() };
     let agent = hall.start(&lost);
     let request = agent.request("POST", "/report", agent.report_of(&lost).to_string());
-    let problem = hall.refused(request, 409, "ambiguous").await;
+    let problem = hall.refused(request, 422, "ambiguous").await;
     let named: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| error["key"].as_str().unwrap()).collect();
     assert!(ids.iter().all(|id| named.contains(&id.as_str())));
     assert_eq!((hall.inventory.count(), hall.counted("refused_ambiguous")), (2, 1));

@@ -148,13 +148,7 @@ impl Drop for RawTerminal {
 }
 
 /// Carries bytes both ways. `readable` is what is asked whether `input` has any.
-fn relay(
-    readable: &impl AsFd,
-    mut input: impl Read,
-    mut output: impl Write,
-    socket: &UnixStream,
-    escape: bool,
-) -> io::Result<Ended> {
+fn relay(readable: &impl AsFd, mut input: impl Read, mut output: impl Write, socket: &UnixStream, escape: bool) -> io::Result<Ended> {
     // A machine that does not read must not hang the terminal: what it does not take is lost, as on a real line.
     socket.set_write_timeout(Some(Duration::from_millis(200)))?;
     let mut input_is_open = true;
@@ -203,7 +197,9 @@ mod tests {
             scope.spawn(move || machine(far_end));
             hand.write_all(typed).unwrap();
             drop(hand);
-            relay(&keyboard, &keyboard, &mut screen, &line, escape)
+            let ended = relay(&keyboard, &keyboard, &mut screen, &line, escape);
+            drop(line); // the machine hears that nobody is there any more
+            ended
         });
         (ended, screen)
     }

@@ -3,8 +3,8 @@
 use crate::down;
 use crate::folder::Folder;
 use crate::kvm;
-use crate::network::{Network, namespace_names};
 use crate::netns::{Namespace, NetnsError};
+use crate::network::{Network, namespace_names};
 use crate::plan::{BadPlan, LabName, Machine, Plan};
 use crate::prerequisites::{self, Missing, Offer};
 use crate::programs;
@@ -116,8 +116,7 @@ impl Lab {
     /// The names of all labs under `base`, complete or not.
     pub fn list(base: &Path) -> Vec<LabName> {
         let entries = std::fs::read_dir(base).into_iter().flatten().filter_map(Result::ok);
-        let mut names: Vec<LabName> =
-            entries.filter(|e| e.path().is_dir()).filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+        let mut names: Vec<LabName> = entries.filter(|e| e.path().is_dir()).filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
         names.sort();
         names
     }
@@ -218,4 +217,3 @@ fn make_machines_files(folder: &Folder, machine: &Machine) -> Result<(), CreateE
     }
     Ok(())
 }
-

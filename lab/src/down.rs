@@ -108,8 +108,11 @@ fn end_all(processes: &[ProcessId]) -> Result<usize, DownError> {
 
 /// Copies what there is; a file that is missing was never written.
 fn copy_logs(folder: &Folder, target: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut wanted =
-        vec![(folder.record(), "lab.json".to_owned()), (folder.service_log(), "service.log".into()), (folder.router_log(), "router.log".into())];
+    let mut wanted = vec![
+        (folder.record(), "lab.json".to_owned()),
+        (folder.service_log(), "service.log".into()),
+        (folder.router_log(), "router.log".into()),
+    ];
     for entry in std::fs::read_dir(folder.nodes()).into_iter().flatten() {
         let machine = entry?.file_name().to_string_lossy().into_owned();
         wanted.push((folder.serial_log(&machine), format!("{machine}.serial.log")));

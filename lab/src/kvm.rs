@@ -68,7 +68,9 @@ fn judge(outcome: ProbeOutcome) -> (Accel, String) {
     match outcome {
         ProbeOutcome::Works(took) => (Accel::Kvm, format!("a trial guest did its work in {} ms", took.as_millis())),
         ProbeOutcome::Refused(why) => (Accel::Tcg, format!("KVM cannot be used here: {why}")),
-        ProbeOutcome::TooSlow(limit) => (Accel::Tcg, format!("KVM hangs or is slower than emulation here: a trial guest needed over {} s", limit.as_secs_f32())),
+        ProbeOutcome::TooSlow(limit) => {
+            (Accel::Tcg, format!("KVM hangs or is slower than emulation here: a trial guest needed over {} s", limit.as_secs_f32()))
+        }
     }
 }
 

@@ -36,7 +36,9 @@ pub enum Missing {
     #[error("/dev/kvm cannot be opened ({0}): leave out --accel kvm, then the machines are emulated")]
     Kvm(String),
     /// Too little memory.
-    #[error("{machines} machines take about {needed_mib} MiB and {available_mib} MiB are free: ask for fewer machines, or less with --memory")]
+    #[error(
+        "{machines} machines take about {needed_mib} MiB and {available_mib} MiB are free: ask for fewer machines, or less with --memory"
+    )]
     Memory {
         /// How many machines were asked for.
         machines: u32,
@@ -110,7 +112,9 @@ fn lacking_memory(plan: &Plan, offer: &Offer) -> Option<Missing> {
 }
 
 fn try_namespace() -> Result<(), String> {
-    std::thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET).map_err(|e| e.to_string())).join().unwrap_or_else(|_| Err("the attempt panicked".into()))
+    std::thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET).map_err(|e| e.to_string()))
+        .join()
+        .unwrap_or_else(|_| Err("the attempt panicked".into()))
 }
 
 fn try_open(device: &str) -> Result<(), String> {

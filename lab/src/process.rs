@@ -55,8 +55,7 @@ fn running_since(stat: &str) -> Option<u64> {
 /// that (none, unless the kernel holds one).
 pub(crate) fn end(processes: &[ProcessId], patience: Duration) -> Vec<ProcessId> {
     let own = std::process::id();
-    let mut handles: Vec<_> =
-        processes.iter().filter(|p| p.pid != own).filter_map(|process| Some((*process, process.handle()?))).collect();
+    let mut handles: Vec<_> = processes.iter().filter(|p| p.pid != own).filter_map(|process| Some((*process, process.handle()?))).collect();
     for (signal, limit) in [(Signal::TERM, patience), (Signal::KILL, Duration::from_secs(5))] {
         for (_, handle) in &handles {
             let _ = pidfd_send_signal(handle, signal); // it may have ended in between
@@ -156,7 +155,8 @@ mod tests {
 
     #[test]
     fn one_that_does_not_listen_is_ended_all_the_same() {
-        let mut child = Command::new("sh").args(["-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new("sh").args(["-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]).stdout(Stdio::piped()).spawn().unwrap();
         io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 5]).unwrap();
         let process = ProcessId::of(child.id()).unwrap();
         assert_eq!(end(&[process], Duration::from_millis(50)), vec![]);

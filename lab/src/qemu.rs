@@ -112,7 +112,13 @@ mod tests {
         let words = arguments(&plan.machines()[machine], accel, &folder);
         let mut text = String::new();
         for word in words {
-            text.push_str(if text.is_empty() { "" } else if word.starts_with('-') { "\n" } else { " " });
+            text.push_str(if text.is_empty() {
+                ""
+            } else if word.starts_with('-') {
+                "\n"
+            } else {
+                " "
+            });
             text.push_str(&word);
         }
         text.push('\n');

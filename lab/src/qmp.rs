@@ -166,8 +166,11 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_qemus_words() {
-        let (stream, _qemu) =
-            conversation(&["{\"QMP\": {}}\n", "{\"return\": {}}\n", "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u001b\"}}\n"]);
+        let (stream, _qemu) = conversation(&[
+            "{\"QMP\": {}}\n",
+            "{\"return\": {}}\n",
+            "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u001b\"}}\n",
+        ]);
         let error = Qmp::greet(stream, soon()).unwrap().execute("quit").unwrap_err();
         assert_eq!(error.to_string(), "QEMU refused `quit`: no\\u{1b}");
     }

@@ -149,4 +149,3 @@ fn last_line(log: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     text.lines().rfind(|line| !line.trim().is_empty()).map_or_else(|| "it said nothing".into(), |line| printable(line, 300))
 }
-

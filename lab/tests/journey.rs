@@ -46,7 +46,8 @@ impl Place {
         assert!(!self.folder().exists(), "the folder is left");
         let folder = self.folder().display().to_string();
         let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
-        let left: Vec<_> = processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(&folder)).collect();
+        let left: Vec<_> =
+            processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(&folder)).collect();
         assert!(left.is_empty(), "processes are left: {left:?}");
     }
 }

@@ -31,7 +31,8 @@ fn a_dropped_namespace_takes_its_processes_with_it() {
     let namespace = namespace("drop");
     let file = format!("/run/netns/{}", namespace.name());
     let mut child = namespace.command("sleep").arg("600").spawn().unwrap();
-    let inside = || std::fs::read_link(format!("/proc/{}/exe", child.id())).is_ok_and(|exe| exe.ends_with("sleep") || exe.ends_with("coreutils"));
+    let inside =
+        || std::fs::read_link(format!("/proc/{}/exe", child.id())).is_ok_and(|exe| exe.ends_with("sleep") || exe.ends_with("coreutils"));
     let deadline = Instant::now() + Duration::from_secs(20);
     while !inside() {
         assert!(Instant::now() < deadline, "sleep never started");

@@ -29,14 +29,9 @@ mod tests {
 
     #[test]
     fn bytes_are_written_in_the_unit_that_people_would_choose() {
-        for (count, expected) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (70_085, "68 KiB"),
-            (10_276_045, "9.8 MiB"),
-            (41 << 20, "41 MiB"),
-            (3 << 40, "3072 GiB"),
-        ] {
+        for (count, expected) in
+            [(0, "0 bytes"), (1023, "1023 bytes"), (70_085, "68 KiB"), (10_276_045, "9.8 MiB"), (41 << 20, "41 MiB"), (3 << 40, "3072 GiB")]
+        {
             assert_eq!(bytes(count), expected);
         }
         assert_eq!(duration(Duration::from_millis(1249)), "1.2 s");

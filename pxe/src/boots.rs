@@ -73,7 +73,7 @@ impl Boots {
     /// The ticket of the boot under way, for the machine `mac` that asks from `asked` and holds the lease of `held`.
     pub async fn ticket(&self, mac: MacAddr, asked: Ipv4Addr, held: Option<Ipv4Addr>) -> Result<(Boot, Ticket), TicketError> {
         let mut random = [0; 16];
-        random.copy_from_slice(Uuid::new_v4().as_bytes());
+        getrandom::fill(&mut random).map_err(|error| StoreError::Unavailable { attempted: "make a ticket", source: error.into() })?;
         let (boot, ticket) = {
             let mut current = self.locked();
             let mut boot = current.of(mac).cloned().ok_or(TicketError::NoBoot)?;
@@ -104,25 +104,28 @@ impl Boots {
 #[async_trait]
 impl domain::ports::Boots for Boots {
     async fn claim(&self, ticket: &Ticket, from: Ipv4Addr, key: &KeyFingerprint) -> Result<Boot, ClaimError> {
-        let (boot, claimed) = {
+        let (before, boot, claimed) = {
             let mut current = self.locked();
-            let mut boot = current.by_ticket(ticket).cloned().ok_or(ClaimRefused::Unknown)?;
+            let before = current.by_ticket(ticket).cloned().ok_or(ClaimRefused::Unknown)?;
+            let mut boot = before.clone();
             let claimed = domain::ticket::claim(&mut boot, from, key);
             current.put(boot.clone());
-            (boot, claimed)
+            (before, boot, claimed)
         };
+        let changed = boot != before;
         if let Err(refused) = &claimed {
-            tracing::warn!(node.mac = %boot.mac, "an agent's ticket was refused: {refused}");
-            domain::ports::Boots::note(
-                self,
-                boot.id,
-                "refused",
-                format!("{from} used this boot's ticket and was refused"),
-                Some(refused.to_string()),
-            );
+            if changed {
+                tracing::warn!(node.mac = %boot.mac, "ALARM: {from} claims to be {} too, with another key: {refused}", boot.mac);
+            }
+            let message = format!("{from} used this boot's ticket and was refused");
+            domain::ports::Boots::note(self, boot.id, "refused", message, Some(refused.to_string()));
         }
-        // A revocation must outlive a restart as much as a binding.
-        self.store.keep_boot(&boot).await?;
+        // A revocation must outlive a restart as much as a binding; an agent that only asks again costs no write.
+        if changed && let Err(error) = self.store.keep_boot(&boot).await {
+            // What is not on disk was not bound: the next attempt binds and keeps again.
+            self.locked().put(before);
+            return Err(error.into());
+        }
         claimed?;
         Ok(boot)
     }

@@ -74,11 +74,9 @@ impl Served {
 #[tokio::test]
 async fn a_file_comes_whole_from_disk_and_from_memory() {
     let served = Served::new().await;
-    for (target, expected) in [
-        ("/boot/ramdisk", content(200_000)),
-        ("//boot//ramdisk", content(200_000)),
-        ("/boot/authority.pem", b"0123456789".to_vec()),
-    ] {
+    for (target, expected) in
+        [("/boot/ramdisk", content(200_000)), ("//boot//ramdisk", content(200_000)), ("/boot/authority.pem", b"0123456789".to_vec())]
+    {
         let (status, headers, body) = served.get(target, &[]).await;
         assert_eq!((status, headers["content-length"].to_str().unwrap()), (StatusCode::OK, expected.len().to_string().as_str()));
         assert_eq!(headers["accept-ranges"], "bytes");
@@ -189,7 +187,9 @@ async fn nothing_of_a_request_comes_back_in_a_header() {
     let served = Served::new().await;
     let mark = "mirrored.example";
     let asked = [("host", mark), ("x-forwarded-host", mark), ("if-none-match", mark), ("if-range", mark), ("range", mark)];
-    for target in ["/boot.ipxe", "/boot//ramdisk", "/boot/mirrored.example", "/ipxe?mac=525400123456&serial=mirrored.example", "/mirrored.example/"] {
+    for target in
+        ["/boot.ipxe", "/boot//ramdisk", "/boot/mirrored.example", "/ipxe?mac=525400123456&serial=mirrored.example", "/mirrored.example/"]
+    {
         let (_, headers, _) = served.get(target, &asked).await;
         assert!(headers.values().all(|value| !value.to_str().unwrap().contains(mark)), "{target}: {headers:?}");
     }

@@ -161,8 +161,7 @@ async fn the_local_disk_is_started_where_the_network_or_the_operator_says_so() {
     check("local_disk_by_network.ipxe", &text);
 
     let appliance = Appliance::with_machine(Unknown::Discover).await;
-    let order =
-        Order { id: OrderId(Uuid::from_u128(1)), kind: OrderKind::LocalDisk, given: appliance.world.clock.now(), taken: None };
+    let order = Order { id: OrderId(Uuid::from_u128(1)), kind: OrderKind::LocalDisk, given: appliance.world.clock.now(), taken: None };
     let known = Known { id: NodeId(Uuid::from_u128(2)), label: "w1".into(), identity: Default::default(), order: Some(order) };
     *appliance.world.directory.0.lock().unwrap() = Some(known);
     let text = appliance.script(ADDRESS, USUAL).await;
@@ -221,7 +220,13 @@ async fn an_address_of_no_network_is_told_so() {
 #[tokio::test]
 async fn a_question_without_a_mac_address_is_a_400_in_words() {
     let appliance = Appliance::with_machine(Unknown::Discover).await;
-    for target in ["/ipxe", "/ipxe?mac=", "/ipxe?mac=${net0/mac}".replace(['$', '{', '}'], "x").as_str(), "/ipxe?mac=%0ashell", "/ipxe?mac=ffffffffffff"] {
+    for target in [
+        "/ipxe",
+        "/ipxe?mac=",
+        "/ipxe?mac=${net0/mac}".replace(['$', '{', '}'], "x").as_str(),
+        "/ipxe?mac=%0ashell",
+        "/ipxe?mac=ffffffffffff",
+    ] {
         let (status, text) = appliance.get(ADDRESS, target).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{target}");
         assert!(text.contains("address") && text.lines().count() == 1, "{text:?}");
@@ -253,9 +258,13 @@ const HOSTILE: [&str; 10] = [
 
 #[tokio::test]
 async fn hostile_values_change_no_command_of_any_script() {
-    for (unknown, ramdisk, boots) in
-        [(Unknown::Discover, true, true), (Unknown::Discover, false, true), (Unknown::Discover, true, false), (Unknown::LocalDisk, true, true), (Unknown::Ignore, true, true)]
-    {
+    for (unknown, ramdisk, boots) in [
+        (Unknown::Discover, true, true),
+        (Unknown::Discover, false, true),
+        (Unknown::Discover, true, false),
+        (Unknown::LocalDisk, true, true),
+        (Unknown::Ignore, true, true),
+    ] {
         let appliance = if boots { Appliance::with_machine(unknown).await } else { Appliance::new(unknown).await };
         if !ramdisk {
             appliance.world.files.insert_file(RAMDISK, "/nowhere");

@@ -25,7 +25,7 @@ fn decide(packet: &[u8], site: &Site, table: &mut LeaseTable, now: Timestamp) ->
 fn at_once(answer: Answer) -> Outcome {
     match answer {
         Answer::Now(outcome) => outcome,
-        Answer::Keep { .. } => panic!("nothing was to be kept: {answer:?}"),
+        Answer::Keep(_) => panic!("nothing was to be kept: {answer:?}"),
     }
 }
 
@@ -33,9 +33,9 @@ fn at_once(answer: Answer) -> Outcome {
 fn serve(packet: &[u8], site: &Site, table: &mut LeaseTable, now: Timestamp) -> Outcome {
     match decide(packet, site, table, now) {
         Answer::Now(outcome) => outcome,
-        Answer::Keep { lease, kept, .. } => {
-            table.granted(lease);
-            kept
+        Answer::Keep(promise) => {
+            table.granted(promise.lease);
+            promise.kept
         }
     }
 }
@@ -44,7 +44,7 @@ fn serve(packet: &[u8], site: &Site, table: &mut LeaseTable, now: Timestamp) -> 
 fn serve_without_disk(packet: &[u8], site: &Site, table: &mut LeaseTable, now: Timestamp) -> Outcome {
     match decide(packet, site, table, now) {
         Answer::Now(outcome) => outcome,
-        Answer::Keep { not_kept, .. } => not_kept,
+        Answer::Keep(promise) => promise.not_kept,
     }
 }
 
@@ -264,13 +264,12 @@ fn only_the_holder_gives_back_or_declines() {
         let outcome = at_once(decide(&packet.bytes(), &site, &mut table, at(1)));
         assert_eq!((outcome.counted, outcome.reply), (Counted::NotForUs, None), "{what}");
     }
-    for (packet, state, counted) in [
-        (release(mac(1), held), LeaseState::Released, Counted::Released),
-        (decline(mac(1), held), LeaseState::Declined, Counted::Declined),
-    ] {
-        let Answer::Keep { lease, kept, not_kept } = decide(&packet.bytes(), &site, &mut table, at(1)) else { panic!("to be kept") };
-        assert_eq!((lease.state, lease.address, kept.counted), (state, held, counted));
-        assert_eq!((kept.reply, not_kept.reply), (None, None));
+    for (packet, state, counted) in
+        [(release(mac(1), held), LeaseState::Released, Counted::Released), (decline(mac(1), held), LeaseState::Declined, Counted::Declined)]
+    {
+        let Answer::Keep(promise) = decide(&packet.bytes(), &site, &mut table, at(1)) else { panic!("to be kept") };
+        assert_eq!((promise.lease.state, promise.lease.address, promise.kept.counted), (state, held, counted));
+        assert_eq!((promise.kept.reply, promise.not_kept.reply), (None, None));
     }
 }
 

@@ -10,8 +10,10 @@ use domain::boot::{Architecture, Speaker};
 use proptest::prelude::*;
 use pxe::dhcp::packet::{Malformed, Reply, Request};
 
+type Who = (Speaker, Option<u16>);
+
 /// Who speaks in a capture, in order, each once: what the fixtures' README says.
-fn speakers(name: &str) -> Vec<(Speaker, Option<u16>)> {
+fn speakers(name: &str) -> Vec<Who> {
     let mut found = vec![];
     for packet in capture(name).iter().filter(|packet| packet.to_server) {
         let request = Request::parse(&packet.payload).unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -26,7 +28,7 @@ fn speakers(name: &str) -> Vec<(Speaker, Option<u16>)> {
 #[test]
 fn recorded_firmware_is_recognised() {
     let system = (Speaker::System, None);
-    let cases: [(&str, &[(Speaker, Option<u16>)]); 6] = [
+    let cases: [(&str, &[Who]); 6] = [
         ("ipxe-bios.pcap", &[(Speaker::Ipxe, Some(0)), system]),
         ("plain-rom-bios.pcap", &[(Speaker::Pxe, Some(0)), (Speaker::Ipxe, Some(0)), system]),
         ("ovmf-pxe.pcap", &[(Speaker::Pxe, Some(7)), (Speaker::Ipxe, Some(7)), system]),
@@ -43,8 +45,11 @@ fn recorded_firmware_is_recognised() {
 #[test]
 fn all_stages_of_a_machine_name_one_uuid_as_dmidecode_prints_it() {
     for (last, name) in (1u8..).zip(["ipxe-bios.pcap", "plain-rom-bios.pcap", "ovmf-pxe.pcap", "ovmf-http.pcap", "ovmf-arm64-pxe.pcap"]) {
-        let uuids: std::collections::BTreeSet<_> =
-            capture(name).iter().filter(|packet| packet.to_server).filter_map(|packet| Request::parse(&packet.payload).unwrap().uuid).collect();
+        let uuids: std::collections::BTreeSet<_> = capture(name)
+            .iter()
+            .filter(|packet| packet.to_server)
+            .filter_map(|packet| Request::parse(&packet.payload).unwrap().uuid)
+            .collect();
         let expected = format!("00000077-0000-4000-8000-00000000000{last}");
         assert_eq!(uuids.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected], "{name}");
     }
@@ -206,7 +211,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
     let code = (1u8..255).prop_filter("has its own place", |code| ![52, 53, 82].contains(code));
     let options = prop::collection::btree_map(code, prop::collection::vec(any::<u8>(), 0..300), 0..8);
     let relay = prop::option::of(prop::collection::vec(any::<u8>(), 0..300));
-    let header = (any::<u32>(), any::<u16>(), [address.clone(), address.clone(), address.clone(), address], any::<[u8; 6]>());
+    let header = (any::<u32>(), any::<u16>(), [address; 4], any::<[u8; 6]>());
     (1u8..19, header, "[ -~]{0,127}", options, relay).prop_map(|(kind, (xid, flags, addresses, mac), file, options, relay)| Reply {
         kind: kind.into(),
         xid,

@@ -25,7 +25,9 @@ pub(super) async fn explain(State(api): State<Api>, Path(machine): Path<String>,
     let node = match api.inventory.find(&machine).await {
         Ok(node) => Some(node),
         Err(FindError::Store(error)) => return Err(store_problem(&error)),
-        Err(error @ FindError::Ambiguous { .. }) => return Err(Problem::new(StatusCode::CONFLICT, "ambiguous_node", "Several nodes fit", error.to_string())),
+        Err(error @ FindError::Ambiguous { .. }) => {
+            return Err(Problem::new(StatusCode::CONFLICT, "ambiguous_node", "Several nodes fit", error.to_string()));
+        }
         Err(FindError::NotFound { .. }) => None,
     };
     let asked: Option<MacAddr> = machine.parse().ok();
@@ -33,14 +35,24 @@ pub(super) async fn explain(State(api): State<Api>, Path(machine): Path<String>,
         (Some(mac), _) => vec![mac],
         (None, Some(node)) => node.identity.macs.iter().copied().collect(),
         (None, None) => {
-            return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_machine", "Nothing is known of this machine", format!("`{}` is neither a MAC address nor a node: see `overture nodes list`", domain::timeline::printable(&machine, 60))));
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_such_machine",
+                "Nothing is known of this machine",
+                format!("`{}` is neither a MAC address nor a node: see `overture nodes list`", domain::timeline::printable(&machine, 60)),
+            ));
         }
     };
     let timelines = api.store.timelines(&macs, most).await.map_err(|error| store_problem(&error))?;
     if timelines.is_empty() && node.is_none() {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "never_heard", "No packet of this machine has reached this service", format!(
-            "Nothing was heard from {machine}. Check that it is switched on and starts from the network, that its cable and VLAN lead to an interface of the site (`overture site show`), and that the network does not say unknown = \"ignore\" for it."
-        )));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "never_heard",
+            "No packet of this machine has reached this service",
+            format!(
+                "Nothing was heard from {machine}. Check that it is switched on and starts from the network, that its cable and VLAN lead to an interface of the site (`overture site show`), and that the network does not say unknown = \"ignore\" for it."
+            ),
+        ));
     }
     Ok(Json(Explanation {
         machine,

@@ -1,6 +1,6 @@
 //! The same write sent twice is done once: a request with an `Idempotency-Key` gets the answer that the key got first.
 
-use super::{refuse, Api, store_problem};
+use super::{Api, refuse, store_problem};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -51,17 +51,30 @@ pub(super) async fn middleware(State(api): State<Api>, request: Request, next: N
 async fn once(api: Api, key: HeaderValue, request: Request, next: Next) -> Result<Response, Problem> {
     let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())).map(str::to_owned);
     let Some(key) = key else {
-        return Err(refuse(StatusCode::BAD_REQUEST, "bad_idempotency_key", "`Idempotency-Key` must be 1 to 128 printable ASCII characters."));
+        return Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "bad_idempotency_key",
+            "`Idempotency-Key` must be 1 to 128 printable ASCII characters.",
+        ));
     };
     let (parts, body) = request.into_parts();
-    let body = collect(body).await.ok_or_else(|| refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large, or broke off."))?;
+    let body =
+        collect(body).await.ok_or_else(|| refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large, or broke off."))?;
     let digest = fingerprint(&parts.method, &parts.uri.to_string(), &body);
     let Some(_under_way) = api.writes.begin(&key) else {
-        return Err(refuse(StatusCode::CONFLICT, "in_progress", "A write with this `Idempotency-Key` is under way; ask again in a moment."));
+        return Err(refuse(
+            StatusCode::CONFLICT,
+            "in_progress",
+            "A write with this `Idempotency-Key` is under way; ask again in a moment.",
+        ));
     };
     if let Some(before) = api.store.answered(&key).await.map_err(|error| store_problem(&error))? {
         if before.request != digest {
-            return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "This `Idempotency-Key` belongs to another request; take a new one."));
+            return Err(refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This `Idempotency-Key` belongs to another request; take a new one.",
+            ));
         }
         return Ok(repeated(before));
     }
@@ -71,7 +84,13 @@ async fn once(api: Api, key: HeaderValue, request: Request, next: Next) -> Resul
     }
     let (parts, body) = response.into_parts();
     let body = collect(body).await.unwrap_or_default();
-    let answer = Answered { key, request: digest, status: parts.status.as_u16(), body: String::from_utf8_lossy(&body).into_owned(), at: api.clock.now() };
+    let answer = Answered {
+        key,
+        request: digest,
+        status: parts.status.as_u16(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        at: api.clock.now(),
+    };
     if let Err(error) = api.store.keep_answer(&answer).await {
         // The write itself is done and durable; only a repetition would not be recognised.
         tracing::warn!("the answer to a write could not be kept: {}", crate::chain(&error));

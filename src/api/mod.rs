@@ -46,7 +46,10 @@ pub struct Api {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(title = "Overture", description = "Operators' API of the bare-metal provisioning appliance. Errors are RFC 9457 problems (application/problem+json); writes take an Idempotency-Key."))]
+#[openapi(info(
+    title = "Overture",
+    description = "Operators' API of the bare-metal provisioning appliance. Errors are RFC 9457 problems (application/problem+json); writes take an Idempotency-Key."
+))]
 struct Document;
 
 /// The routes and their description.
@@ -60,7 +63,9 @@ pub fn router(api: Api) -> Router {
         .route("/readyz", axum::routing::get(ready))
         .route("/metrics", axum::routing::get(metrics::metrics))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "not_found", "There is nothing at this path.") })
-        .method_not_allowed_fallback(|| async { refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has no such method.") })
+        .method_not_allowed_fallback(|| async {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has no such method.")
+        })
         .layer(axum::extract::DefaultBodyLimit::max(2 * usize::try_from(crate::site::MOST_BYTES).unwrap_or(usize::MAX)))
         .with_state(api)
 }
@@ -92,8 +97,15 @@ async fn ready(axum::extract::State(api): axum::extract::State<Api>) -> Response
 fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::Changed => refuse(StatusCode::CONFLICT, "changed", "Somebody else changed it meanwhile; read it again."),
-        StoreError::NameTaken { .. } => Problem::new(StatusCode::CONFLICT, "name_taken", "This name belongs to another node", error.to_string()),
-        _ => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "The store is not answering; nothing was changed", crate::chain(error)),
+        StoreError::NameTaken { .. } => {
+            Problem::new(StatusCode::CONFLICT, "name_taken", "This name belongs to another node", error.to_string())
+        }
+        _ => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+            "The store is not answering; nothing was changed",
+            crate::chain(error),
+        ),
     }
 }
 

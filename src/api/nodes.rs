@@ -1,7 +1,7 @@
 //! Nodes: list, show, name, order.
 
 use super::views::{NodeDetail, NodePage, NodeView, OrderName};
-use super::{refuse, Answer, Api, store_problem};
+use super::{Answer, Api, refuse, store_problem};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
@@ -26,8 +26,12 @@ pub(super) struct ListQuery {
 
 /// Lists nodes, in the order in which they were first seen.
 #[utoipa::path(get, path = "/api/v1/nodes", params(ListQuery), responses((status = 200, body = NodePage), (status = 400, description = "limit or cursor is wrong")))]
-pub(super) async fn list(State(api): State<Api>, query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>) -> Answer<NodePage> {
-    let Query(query) = query.map_err(|rejected| Problem::new(StatusCode::BAD_REQUEST, "bad_query", "The query cannot be read", rejected.body_text()))?;
+pub(super) async fn list(
+    State(api): State<Api>,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<NodePage> {
+    let Query(query) =
+        query.map_err(|rejected| Problem::new(StatusCode::BAD_REQUEST, "bad_query", "The query cannot be read", rejected.body_text()))?;
     let limit = query.limit.unwrap_or(100);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_limit", "`limit` must be 1 to 1000", format!("{limit} was given")));
@@ -35,7 +39,9 @@ pub(super) async fn list(State(api): State<Api>, query: Result<Query<ListQuery>,
     let after = match query.cursor.as_deref().map(str::parse::<NodeId>) {
         None => None,
         Some(Ok(id)) => Some(id),
-        Some(Err(_)) => return Err(refuse(StatusCode::BAD_REQUEST, "bad_cursor", "`cursor` must be the `next_cursor` of an earlier page.")),
+        Some(Err(_)) => {
+            return Err(refuse(StatusCode::BAD_REQUEST, "bad_cursor", "`cursor` must be the `next_cursor` of an earlier page."));
+        }
     };
     let page = api.inventory.list(after, limit).await.map_err(|error| store_problem(&error))?;
     Ok(Json(NodePage { items: page.items.iter().map(NodeView::from).collect(), next_cursor: page.next.map(|id| id.to_string()) }))
@@ -66,16 +72,27 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
 /// Names a node. Takes `If-Match` with the node's ETag.
 #[utoipa::path(patch, path = "/api/v1/nodes/{node}", params(("node" = String, Path, description = "name, id, serial number or MAC address")), request_body = NodeChange,
     responses((status = 200, body = NodeDetail), (status = 404), (status = 409, description = "the name is another's, or several nodes fit"), (status = 412, description = "changed meanwhile"), (status = 422, description = "not a DNS label")))]
-pub(super) async fn change(State(api): State<Api>, Path(node): Path<String>, headers: HeaderMap, body: axum::body::Bytes) -> Result<Response, Problem> {
+pub(super) async fn change(
+    State(api): State<Api>,
+    Path(node): Path<String>,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Result<Response, Problem> {
     let change: NodeChange = read_json(&body)?;
     let expected = if_match(&headers)?;
     let node = find(&api, &node).await?;
     let renamed = api.inventory.rename(node.id, change.name.as_deref(), expected).await.map_err(|error| match &error {
         RenameError::Store(error) => store_problem(error),
-        RenameError::NotALabel { .. } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_name", "This cannot be a node's name", error.to_string()),
-        RenameError::Changed { .. } => Problem::new(StatusCode::PRECONDITION_FAILED, "changed", "The node was changed meanwhile", error.to_string()),
+        RenameError::NotALabel { .. } => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_name", "This cannot be a node's name", error.to_string())
+        }
+        RenameError::Changed { .. } => {
+            Problem::new(StatusCode::PRECONDITION_FAILED, "changed", "The node was changed meanwhile", error.to_string())
+        }
         RenameError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, "no_such_node", "There is no such node", error.to_string()),
-        RenameError::NameTaken { .. } => Problem::new(StatusCode::CONFLICT, "name_taken", "This name belongs to another node", error.to_string()),
+        RenameError::NameTaken { .. } => {
+            Problem::new(StatusCode::CONFLICT, "name_taken", "This name belongs to another node", error.to_string())
+        }
     })?;
     Ok(tagged(&renamed))
 }
@@ -96,7 +113,9 @@ pub(super) async fn order(State(api): State<Api>, Path(node): Path<String>, body
     let node = find(&api, &node).await?;
     let ordered = api.inventory.give_order(node.id, wanted.order.into(), OrderId(Uuid::now_v7())).await.map_err(|error| match &error {
         inventory::OrderError::Store(error) => store_problem(error),
-        inventory::OrderError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, "no_such_node", "There is no such node", error.to_string()),
+        inventory::OrderError::NotFound { .. } => {
+            Problem::new(StatusCode::NOT_FOUND, "no_such_node", "There is no such node", error.to_string())
+        }
     })?;
     Ok((StatusCode::ACCEPTED, tagged(&ordered)).into_response())
 }

@@ -317,7 +317,12 @@ impl From<&Node> for NodeDetail {
 
 impl From<&Order> for OrderView {
     fn from(order: &Order) -> Self {
-        Self { id: order.id.to_string(), order: order.kind.into(), given: order.given.to_string(), taken: order.taken.map(|at| at.to_string()) }
+        Self {
+            id: order.id.to_string(),
+            order: order.kind.into(),
+            given: order.given.to_string(),
+            taken: order.taken.map(|at| at.to_string()),
+        }
     }
 }
 

@@ -127,8 +127,12 @@ impl Client {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&source);
         while let Some(error) = cause {
             match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-                Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => return ClientError::NoService(self.socket.clone()),
-                Some(std::io::ErrorKind::PermissionDenied) => return ClientError::NotAllowed { socket: self.socket.clone(), uid: nix::unistd::getuid().as_raw() },
+                Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => {
+                    return ClientError::NoService(self.socket.clone());
+                }
+                Some(std::io::ErrorKind::PermissionDenied) => {
+                    return ClientError::NotAllowed { socket: self.socket.clone(), uid: nix::unistd::getuid().as_raw() };
+                }
                 _ => cause = error.source(),
             }
         }
@@ -138,7 +142,13 @@ impl Client {
 
 /// A text as one segment of a path.
 pub fn segment(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+            },
+        )
+        .collect()
 }
 
 fn only_lab() -> Result<Option<PathBuf>, ClientError> {
@@ -149,6 +159,8 @@ fn only_lab() -> Result<Option<PathBuf>, ClientError> {
             eprintln!("(the service of lab `{name}`)");
             Ok(Some(socket.clone()))
         }
-        _ => Err(ClientError::SeveralLabs(sockets.iter().map(|(name, socket)| format!("{name}: {}", socket.display())).collect::<Vec<_>>().join(", "))),
+        _ => Err(ClientError::SeveralLabs(
+            sockets.iter().map(|(name, socket)| format!("{name}: {}", socket.display())).collect::<Vec<_>>().join(", "),
+        )),
     }
 }

@@ -9,7 +9,9 @@ use domain::timeline::printable;
 use std::process::ExitCode;
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  overture explain 52:54:00:12:34:56\n  overture explain w1 --boots 5\n  overture explain w1 --output json")]
+#[command(
+    after_help = "Examples:\n  overture explain 52:54:00:12:34:56\n  overture explain w1 --boots 5\n  overture explain w1 --output json"
+)]
 pub struct Explain {
     /// MAC address, or name, id or serial number of a node
     machine: String,
@@ -37,7 +39,9 @@ pub async fn leases(reach: &Reach, format: Format) -> Result<ExitCode, Failure> 
         Output::Json => print_json(&leases),
         Output::Table if leases.items.is_empty() => print("No address is leased.\n"),
         Output::Table => {
-            let rows = leases.items.into_iter().map(|lease| vec![lease.network, lease.address, lease.mac, lease.state, lease.expires, lease.host_name.unwrap_or("-".into())]);
+            let rows = leases.items.into_iter().map(|lease| {
+                vec![lease.network, lease.address, lease.mac, lease.state, lease.expires, lease.host_name.unwrap_or("-".into())]
+            });
             print(&table(&["NETWORK", "ADDRESS", "MAC", "STATE", "EXPIRES", "HOST NAME"], rows));
         }
     }
@@ -49,7 +53,8 @@ fn told(explanation: &Explanation) -> String {
     match &explanation.node {
         Some(node) => {
             let label = node.name.as_ref().or(node.serial.as_ref()).unwrap_or(&node.id);
-            out += &format!("{}: node {}, stage {}, interfaces {}\n", printable(label, 80), node.id, node.stage, explanation.macs.join(", "));
+            out +=
+                &format!("{}: node {}, stage {}, interfaces {}\n", printable(label, 80), node.id, node.stage, explanation.macs.join(", "));
         }
         None => out += &format!("{}: not in the inventory\n", explanation.macs.join(", ")),
     }

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 #[derive(Subcommand)]
 pub enum Command {
     /// Make a lab, start its service and machines, and wait until they are in the inventory
-    #[command(after_help = "Examples:\n  overture lab up --nodes 3\n  overture lab up --nodes 1 --uefi 1 --memory 1024\n  overture lab up --name second --nodes 2 --no-wait\n\nNothing of this computer's network is touched; `overture lab down` leaves nothing behind.")]
+    #[command(
+        after_help = "Examples:\n  overture lab up --nodes 3\n  overture lab up --nodes 1 --uefi 1 --memory 1024\n  overture lab up --name second --nodes 2 --no-wait\n\nNothing of this computer's network is touched; `overture lab down` leaves nothing behind."
+    )]
     Up(Up),
     /// Show the machines of a lab and how far they are
     Status {
@@ -189,7 +191,13 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
                 eprintln!("  what it was sent:  overture explain {} --socket {}", machine.machine.mac, socket.display());
                 eprintln!("  what it said:      {}", machine.serial_log.display());
             }
-            Err(format!("{} did not reach the inventory within {} s; the lab keeps running (overture lab down --name {})", crate::count(missing.len(), "machine"), up.timeout, lab.name()).into())
+            Err(format!(
+                "{} did not reach the inventory within {} s; the lab keeps running (overture lab down --name {})",
+                crate::count(missing.len(), "machine"),
+                up.timeout,
+                lab.name()
+            )
+            .into())
         }
     }
 }
@@ -209,7 +217,11 @@ fn start_service(lab: &mut Lab, up: &Up) -> Result<PathBuf, Failure> {
     let settings = toml::Table::from_iter([
         ("state".to_owned(), "state".into()),
         ("site".to_owned(), site.to_string_lossy().into_owned().into()),
-        ("boot".to_owned(), toml::Table::from_iter([("files".to_owned(), std::path::absolute(&up.boot_files)?.to_string_lossy().into_owned().into())]).into()),
+        (
+            "boot".to_owned(),
+            toml::Table::from_iter([("files".to_owned(), std::path::absolute(&up.boot_files)?.to_string_lossy().into_owned().into())])
+                .into(),
+        ),
         ("operators".to_owned(), toml::Table::from_iter([("socket".to_owned(), SOCKET.into())]).into()),
     ]);
     let config = folder.join("overture.toml");
@@ -249,7 +261,11 @@ fn wait(lab: &Lab, socket: &Path, limit: Duration) -> Result<Option<Vec<VmStatus
         let status = lab.status();
         if !matches!(status.service, ProcessState::Running { .. }) {
             let log = std::fs::read_to_string(lab.folder().service_log()).unwrap_or_default();
-            return Err(format!("the lab's service ended:\n{}", log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")).into());
+            return Err(format!(
+                "the lab's service ended:\n{}",
+                log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+            )
+            .into());
         }
         let known = runtime.block_on(nodes::all(&client))?;
         let missing: Vec<_> = status.machines.into_iter().filter(|machine| !board.show(machine, &known, started.elapsed())).collect();
@@ -333,9 +349,23 @@ fn status(which: &Which, format: Format) -> Result<(), Failure> {
         ProcessState::Running { pid } => format!("running, pid {pid}"),
         ProcessState::Exited => "ended".to_owned(),
     };
-    print(&format!("lab {}: service {}, socket {}\nmachines run on {} ({})\n\n", status.name, state(status.service), socket.display(), status.accel.accel, status.accel.why));
+    print(&format!(
+        "lab {}: service {}, socket {}\nmachines run on {} ({})\n\n",
+        status.name,
+        state(status.service),
+        socket.display(),
+        status.accel.accel,
+        status.accel.why
+    ));
     let rows = status.machines.iter().map(|machine| {
-        vec![machine.machine.name.clone(), machine.machine.serial.clone(), machine.machine.mac.to_string(), state(machine.process), at(machine), machine.last_line.clone().unwrap_or_default()]
+        vec![
+            machine.machine.name.clone(),
+            machine.machine.serial.clone(),
+            machine.machine.mac.to_string(),
+            state(machine.process),
+            at(machine),
+            machine.last_line.clone().unwrap_or_default(),
+        ]
     });
     print(&table(&["VM", "SERIAL", "MAC", "QEMU", "AT", "LAST LINE"], rows));
     Ok(())
@@ -356,7 +386,9 @@ fn console(which: &Which, node: &str) -> Result<(), Failure> {
 fn down(which: &Which, logs: Option<&Path>) -> Result<(), Failure> {
     let report = Lab::down(&which.name, &base_folder(), logs)?;
     match report.found {
-        true => eprintln!("Lab `{}` is gone; {} ended.", which.name, crate::count(report.ended, "process").replace("processs", "processes")),
+        true => {
+            eprintln!("Lab `{}` is gone; {} ended.", which.name, crate::count(report.ended, "process").replace("processs", "processes"))
+        }
         false => eprintln!("There is no lab `{}`.", which.name),
     }
     for kept in &report.kept {

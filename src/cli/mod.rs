@@ -18,7 +18,13 @@ pub use client::ClientError;
 
 /// Bare-metal provisioning in one binary: DHCP, TFTP, iPXE, and an inventory of what answered.
 #[derive(Parser)]
-#[command(name = "overture", version, propagate_version = true, max_term_width = 110, after_help = "Start with a laboratory of virtual machines:\n  overture ramdisk build && overture lab up --nodes 3\n\nExit codes: 0 done, 1 refused or failed, 2 wrong usage.")]
+#[command(
+    name = "overture",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    after_help = "Start with a laboratory of virtual machines:\n  overture ramdisk build && overture lab up --nodes 3\n\nExit codes: 0 done, 1 refused or failed, 2 wrong usage."
+)]
 struct Cli {
     #[command(flatten)]
     reach: Reach,
@@ -152,5 +158,5 @@ fn asking(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitC
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("OVERTURE_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(output::colours()).with_target(false).init();
 }

@@ -37,7 +37,9 @@ pub enum Command {
         remove: bool,
     },
     /// Tell a node that waits in the ramdisk what to do
-    #[command(after_help = "Examples:\n  overture nodes order w1 reboot\n  overture nodes order w1 local-disk    (undone by: overture nodes order w1 wait)")]
+    #[command(
+        after_help = "Examples:\n  overture nodes order w1 reboot\n  overture nodes order w1 local-disk    (undone by: overture nodes order w1 wait)"
+    )]
     Order {
         /// Name, id, serial number or MAC address
         node: String,
@@ -88,7 +90,8 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
             }
         }
         Command::Name { node, name, remove: _ } => {
-            let named: NodeDetail = client.write(Method::PATCH, &format!("/api/v1/nodes/{}", segment(&node)), json!({ "name": name })).await?;
+            let named: NodeDetail =
+                client.write(Method::PATCH, &format!("/api/v1/nodes/{}", segment(&node)), json!({ "name": name })).await?;
             match &named.node.name {
                 Some(name) => print(&format!("{} is now called {name}\n", domain::timeline::printable(&node, 80))),
                 None => print(&format!("{} has no name any more\n", domain::timeline::printable(&node, 80))),
@@ -96,13 +99,16 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Order { node, order } => {
             let order = OrderName::from(order);
-            let ordered: NodeDetail = client.write(Method::POST, &format!("/api/v1/nodes/{}/orders", segment(&node)), json!({ "order": order })).await?;
+            let ordered: NodeDetail =
+                client.write(Method::POST, &format!("/api/v1/nodes/{}/orders", segment(&node)), json!({ "order": order })).await?;
             let label = ordered.node.name.or(ordered.node.serial).unwrap_or(ordered.node.id);
             print(&match order {
                 OrderName::Wait => format!("{label} stays in the ramdisk\n"),
                 OrderName::Reboot => format!("{label} restarts as soon as its agent asks\n"),
                 OrderName::PowerOff => format!("{label} switches off as soon as its agent asks\n"),
-                OrderName::LocalDisk => format!("{label} restarts from its local disk, now and at each later boot; undo with: overture nodes order {label} wait\n"),
+                OrderName::LocalDisk => format!(
+                    "{label} restarts from its local disk, now and at each later boot; undo with: overture nodes order {label} wait\n"
+                ),
             });
         }
     }
@@ -170,7 +176,16 @@ fn detail(detail: &NodeDetail, now: Timestamp) -> String {
     let text = |value: &serde_json::Value, field: &str| value[field].as_str().unwrap_or("-").to_owned();
     for disk in detail.facts["disks"].as_array().into_iter().flatten() {
         let size = disk["size_bytes"].as_u64().map_or("-".into(), bytes);
-        lines.push(("disk", format!("{}  {size}  {}  serial {}  wwn {}", text(disk, "name"), text(disk, "transport"), text(disk, "serial"), text(disk, "wwn"))));
+        lines.push((
+            "disk",
+            format!(
+                "{}  {size}  {}  serial {}  wwn {}",
+                text(disk, "name"),
+                text(disk, "transport"),
+                text(disk, "serial"),
+                text(disk, "wwn")
+            ),
+        ));
     }
     for nic in detail.facts["nics"].as_array().into_iter().flatten() {
         let link = match (nic["link"].as_bool(), nic["speed_mbit"].as_u64()) {
@@ -181,7 +196,15 @@ fn detail(detail: &NodeDetail, now: Timestamp) -> String {
         };
         lines.push(("nic", format!("{}  {}  {}  {link}", text(nic, "name"), text(nic, "permanent_mac"), text(nic, "driver"))));
     }
-    lines.push(("seen", format!("first {} ago, last {} ago, {}", ago(&node.first_seen, now), ago(&node.last_seen, now), crate::count(usize::try_from(node.reports).unwrap_or(usize::MAX), "report"))));
+    lines.push((
+        "seen",
+        format!(
+            "first {} ago, last {} ago, {}",
+            ago(&node.first_seen, now),
+            ago(&node.last_seen, now),
+            crate::count(usize::try_from(node.reports).unwrap_or(usize::MAX), "report")
+        ),
+    ));
     if let Some(order) = &node.order {
         let name = serde_json::to_value(order.order).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
         let taken = if order.taken.is_some() { "taken" } else { "waits for the agent" };

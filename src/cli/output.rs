@@ -44,7 +44,11 @@ pub fn bytes(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 || value.fract() < 0.05 || value.fract() > 0.95 { format!("{value:.0} {}", UNITS[unit]) } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 || value.fract() < 0.05 || value.fract() > 0.95 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// How long ago a time of the API is: `12 s`, `3 min`, `5 h`, `4 d`.
@@ -69,7 +73,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_at_a_glance() {
-        for (size, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1 << 30, "1 GiB"), (1_600_000_000, "1.5 GiB"), (u64::MAX, "16384 PiB")] {
+        for (size, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1 << 30, "1 GiB"), (1_600_000_000, "1.5 GiB"), (u64::MAX, "16384 PiB")]
+        {
             assert_eq!(bytes(size), text);
         }
     }

@@ -10,7 +10,9 @@ use std::time::Instant;
 #[derive(Subcommand)]
 pub enum Command {
     /// Build kernel and ramdisk, if what they are made of has changed
-    #[command(after_help = "Examples:\n  overture ramdisk build --agent target/x86_64-unknown-linux-gnu/agent/overture-agent --out boot\n  overture ramdisk build --modules full --level 19\n  overture ramdisk build --kernel-package linux-image-6.1.0-40-amd64_6.1.150-1_amd64.deb\n  overture ramdisk build --extra firmware.cpio")]
+    #[command(
+        after_help = "Examples:\n  overture ramdisk build --agent target/x86_64-unknown-linux-gnu/agent/overture-agent --out boot\n  overture ramdisk build --modules full --level 19\n  overture ramdisk build --kernel-package linux-image-6.1.0-40-amd64_6.1.150-1_amd64.deb\n  overture ramdisk build --extra firmware.cpio"
+    )]
     Build(Build),
 }
 
@@ -60,8 +62,8 @@ pub fn run(Command::Build(asked): Command) -> Result<(), Failure> {
             Modules::Lab => ModuleSet::Lab,
             Modules::Full => ModuleSet::Full,
         },
-        out: asked.out,
-        cache: asked.cache,
+        out: std::path::absolute(asked.out)?,
+        cache: std::path::absolute(asked.cache)?,
         zstd_level: asked.level,
         extra: asked.extra,
     };
@@ -69,7 +71,13 @@ pub fn run(Command::Build(asked): Command) -> Result<(), Failure> {
     let sizes = built.sizes;
     let how = if built.rebuilt { format!("built in {:.1} s", started.elapsed().as_secs_f64()) } else { "unchanged".to_owned() };
     print(&format!("{}  {}\n", built.vmlinuz.display(), bytes(sizes.vmlinuz)));
-    print(&format!("{}  {}, {} unpacked, {}, {how}\n", built.ramdisk.display(), bytes(sizes.ramdisk), bytes(sizes.unpacked), crate::count(sizes.modules, "module")));
+    print(&format!(
+        "{}  {}, {} unpacked, {}, {how}\n",
+        built.ramdisk.display(),
+        bytes(sizes.ramdisk),
+        bytes(sizes.unpacked),
+        crate::count(sizes.modules, "module")
+    ));
     Ok(())
 }
 

@@ -61,7 +61,12 @@ pub async fn apply(reach: &Reach, path: &Path, dry_run: bool, format: Format) ->
     let applied: Applied = match client.write(Method::PUT, &format!("/api/v1/site?dry_run={dry_run}"), json!({ "files": files })).await {
         Err(ClientError::Refused(refusal)) if refusal.problem["errors"].is_array() => {
             for error in refusal.problem["errors"].as_array().into_iter().flatten() {
-                eprintln!("{}:{}: {}", error["file"].as_str().unwrap_or("site"), error["line"], error["detail"].as_str().unwrap_or_default());
+                eprintln!(
+                    "{}:{}: {}",
+                    error["file"].as_str().unwrap_or("site"),
+                    error["line"],
+                    error["detail"].as_str().unwrap_or_default()
+                );
             }
             return Err(ClientError::Refused(refusal).into());
         }
@@ -94,7 +99,10 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
                 Output::Json => print_json(&site),
                 Output::Table => {
                     let revision = &site.revision;
-                    print(&format!("# site {}, revision {}, applied {} by {}\n", revision.name, revision.number, revision.applied, revision.by));
+                    print(&format!(
+                        "# site {}, revision {}, applied {} by {}\n",
+                        revision.name, revision.number, revision.applied, revision.by
+                    ));
                     for (path, text) in &site.files {
                         print(&format!("\n# {path}\n{}\n", text.trim_end()));
                     }
@@ -107,7 +115,10 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
                 Output::Json => print_json(&list),
                 Output::Table if list.items.is_empty() => print("No site was applied yet: run `overture apply FOLDER`.\n"),
                 Output::Table => {
-                    let rows = list.items.into_iter().map(|r| vec![r.number.to_string(), r.applied, r.by, r.name, r.networks.to_string(), r.nodes.to_string()]);
+                    let rows = list
+                        .items
+                        .into_iter()
+                        .map(|r| vec![r.number.to_string(), r.applied, r.by, r.name, r.networks.to_string(), r.nodes.to_string()]);
                     print(&table(&["REVISION", "APPLIED", "BY", "SITE", "NETWORKS", "NODES"], rows));
                 }
             }
@@ -118,7 +129,11 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
 
 fn parse(path: &Path) -> Result<Result<domain::site::Site, Complaints>, Failure> {
     let files = site::read_files(path)?;
-    let prefix = if path.is_dir() { format!("{}/", path.display().to_string().trim_end_matches('/')) } else { path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(|parent| format!("{}/", parent.display())).unwrap_or_default() };
+    let prefix = if path.is_dir() {
+        format!("{}/", path.display().to_string().trim_end_matches('/'))
+    } else {
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(|parent| format!("{}/", parent.display())).unwrap_or_default()
+    };
     Ok(site::parse(&files, &prefix))
 }
 

@@ -131,7 +131,8 @@ impl<'r, 't> Reader<'r, 't> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let all: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            let hint = nearest(&text, words.iter().map(|(word, _)| *word)).map(|word| format!("; did you mean \"{word}\"?")).unwrap_or_default();
+            let hint =
+                nearest(&text, words.iter().map(|(word, _)| *word)).map(|word| format!("; did you mean \"{word}\"?")).unwrap_or_default();
             self.complain(name, format!("`{}` is not known: write {}{hint}", domain::timeline::printable(&text, 60), all.join(" or ")));
         }
         found
@@ -227,5 +228,9 @@ fn article(kind: &str) -> String {
 
 /// The word that was probably meant.
 fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    words.map(|word| (strsim::damerau_levenshtein(text, word), word)).filter(|(distance, word)| *distance <= 1 + word.len() / 4).min().map(|(_, word)| word)
+    words
+        .map(|word| (strsim::damerau_levenshtein(text, word), word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .min()
+        .map(|(_, word)| word)
 }

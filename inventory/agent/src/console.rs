@@ -71,7 +71,8 @@ fn open(path: &str) -> Option<File> {
 /// Text that came from firmware or from the network, made fit for a terminal: control characters and marks that
 /// turn the writing direction escaped, shortened to `most` characters.
 pub fn printable(text: &str, most: usize) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut out = String::new();
     for c in text.chars().take(most) {
         if c.is_control() || turns(c) { out.extend(c.escape_unicode()) } else { out.push(c) }

@@ -45,9 +45,9 @@ impl AgentKey {
     /// Takes the key that is kept in `path`, or makes one and keeps it there, for its owner only. A file that holds
     /// no key is replaced.
     pub fn kept_in(path: &Path) -> Result<Self, KeyError> {
-        let kept = std::fs::read(path).ok().and_then(|der| {
-            KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der), &PKCS_ECDSA_P256_SHA256).ok()
-        });
+        let kept = std::fs::read(path)
+            .ok()
+            .and_then(|der| KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der), &PKCS_ECDSA_P256_SHA256).ok());
         if let Some(pair) = kept {
             return Self::certified(pair);
         }

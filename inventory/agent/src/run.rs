@@ -125,7 +125,7 @@ impl Life<'_> {
                 Round::Done => return,
                 Round::ReportAgain => self.report(service),
                 Round::Again if self.looks_different() => {
-                    self.console.say(&format!("the hardware has changed: {}", counts(&self.reported.facts)));
+                    self.console.say(&format!("what I see has changed: {}", counts(&self.reported.facts)));
                     self.report(service);
                 }
                 Round::Again => {}

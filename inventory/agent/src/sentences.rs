@@ -23,7 +23,8 @@ pub fn counts(facts: &Facts) -> String {
         _ => "an unknown number of processors".into(),
     };
     let memory = facts.memory.clone().unwrap_or_default();
-    let memory = memory.installed_bytes.or(memory.usable_bytes).map_or("an unknown amount of memory".into(), |b| format!("{} memory", gib(b)));
+    let memory =
+        memory.installed_bytes.or(memory.usable_bytes).map_or("an unknown amount of memory".into(), |b| format!("{} memory", gib(b)));
     format!("{processors}, {memory}, {}, {}", counted(facts.disks.len(), "disk"), counted(facts.nics.len(), "network card"))
 }
 

@@ -105,8 +105,7 @@ impl Tree {
     /// The names in a folder, sorted so that numbers count as numbers (`sda`, `sdb`, `sdaa`; `eth2`, `eth10`).
     pub fn names(&self, path: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.root.join(path)) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.take(MOST_ENTRIES).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> = entries.take(MOST_ENTRIES).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort_by_key(|name| natural_order(name));
         names
     }

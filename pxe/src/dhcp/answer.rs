@@ -67,15 +67,19 @@ pub struct Outcome {
 pub enum Answer {
     /// This, at once.
     Now(Outcome),
-    /// Keep the lease on disk first.
-    Keep {
-        /// The lease.
-        lease: Lease,
-        /// When it is on disk.
-        kept: Outcome,
-        /// When the store refuses.
-        not_kept: Outcome,
-    },
+    /// Keep a lease on disk first.
+    Keep(Box<Promise>),
+}
+
+/// A lease to be kept, and what follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// The lease.
+    pub lease: Lease,
+    /// When it is on disk.
+    pub kept: Outcome,
+    /// When the store refuses.
+    pub not_kept: Outcome,
 }
 
 /// What a packet counts as: the counters of [`Counts`] that a decision leads to.
@@ -258,7 +262,7 @@ fn grant(request: &Request, here: &Here<'_>, known: Option<&Known>, lease: Lease
         ),
     };
     let kept = acknowledged(Counted::Acknowledged, granted, load, Some(rule));
-    Answer::Keep { lease, kept, not_kept }
+    Answer::Keep(Box::new(Promise { lease, kept, not_kept }))
 }
 
 fn released(request: &Request, here: &Here<'_>, leases: &LeaseTable, now: Timestamp) -> Answer {
@@ -277,11 +281,8 @@ fn declined(request: &Request, here: &Here<'_>, leases: &LeaseTable, now: Timest
 fn give_up(lease: Option<Lease>, counted: Counted, event: &'static str, did: &str) -> Answer {
     let Some(lease) = lease else { return Answer::Now(Outcome::silence(Counted::NotForUs, vec![])) };
     let note = Note { event, message: format!("{did} {}", lease.address), rule: None };
-    Answer::Keep {
-        lease,
-        kept: Outcome::silence(counted, vec![note]),
-        not_kept: Outcome::silence(Counted::StoreUnavailable, vec![]),
-    }
+    let (kept, not_kept) = (Outcome::silence(counted, vec![note]), Outcome::silence(Counted::StoreUnavailable, vec![]));
+    Answer::Keep(Box::new(Promise { lease, kept, not_kept }))
 }
 
 /// RFC 2131, 4.3.5: settings, no lease.

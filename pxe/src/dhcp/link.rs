@@ -23,10 +23,8 @@ impl Link {
     pub fn look(interface: &str) -> Self {
         let index = nix::net::if_::if_nametoindex(interface).ok();
         let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
-        let addresses = all
-            .filter(|entry| entry.interface_name == interface)
-            .filter_map(|entry| Some(entry.address?.as_sockaddr_in()?.ip()))
-            .collect();
+        let addresses =
+            all.filter(|entry| entry.interface_name == interface).filter_map(|entry| Some(entry.address?.as_sockaddr_in()?.ip())).collect();
         Self { index, addresses }
     }
 }

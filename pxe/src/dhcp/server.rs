@@ -2,11 +2,11 @@
 //!
 //! One server serves one interface. It knows no rule; see [`super::answer`].
 
+use super::Counts;
 use super::answer::{Answer, Counted, Here, Outcome, answer};
+use super::link::{self, BindError};
 use super::notice::{Allowance, Notices};
 use super::packet::{LONGEST, Reply, Request};
-use super::link::{self, BindError};
-use super::Counts;
 use crate::boots::Boots;
 use crate::counts::one;
 use crate::leases::LeaseBook;
@@ -212,16 +212,15 @@ impl Desk {
         };
         let site = self.settings.site.borrow().clone();
         let taken = self.link.lock().unwrap_or_else(PoisonError::into_inner).addresses.clone();
-        let here =
-            match Here::find(&request, &site, &self.settings.interface, &taken, &*self.settings.directory, self.settings.http_port) {
-                Ok(here) => here,
-                Err(why) => return self.leave(&request, why, peer),
-            };
+        let here = match Here::find(&request, &site, &self.settings.interface, &taken, &*self.settings.directory, self.settings.http_port) {
+            Ok(here) => here,
+            Err(why) => return self.leave(&request, why, peer),
+        };
         let decided = answer(&request, &here, &mut self.settings.leases.table(), self.settings.clock.now());
         let network = here.name.to_owned();
         match decided {
             Answer::Now(outcome) => self.finish(&request, &network, outcome, peer).await,
-            Answer::Keep { lease, kept, not_kept } => {
+            Answer::Keep(promise) => {
                 let Ok(place) = self.waiting.clone().try_acquire_owned() else {
                     one(&self.settings.counts.overloaded);
                     self.warn("overloaded", |times| format!("{times} requests were dropped: {MOST_WAITING} leases wait for the store"));
@@ -229,7 +228,7 @@ impl Desk {
                 };
                 let desk = self.clone();
                 self.waiting_tasks.spawn(async move {
-                    let outcome = if desk.keep(lease).await { kept } else { not_kept };
+                    let outcome = if desk.keep(promise.lease).await { promise.kept } else { promise.not_kept };
                     desk.finish(&request, &network, outcome, peer).await;
                     drop(place);
                 });

@@ -32,7 +32,12 @@ impl Serving {
         let Some((name, network)) = http.network_of(&site, peer) else {
             one(&http.counts.strangers);
             let why = format!("the address {peer} belongs to no network of the site");
-            return self.refuse(&ask, &why, "correct the subnets of the site, or the cable of this machine", "the site has no such network");
+            return self.refuse(
+                &ask,
+                &why,
+                "correct the subnets of the site, or the cable of this machine",
+                "the site has no such network",
+            );
         };
         let node = http.directory.known(Some(ask.mac), ask.uuid);
         let verdict = verdict(&site, network, &ask, node.as_ref());

@@ -89,10 +89,9 @@ mod tests {
 
     #[test]
     fn a_whole_question_is_read() {
-        let ask = Ask::parse(
-            "mac=52-54-00-12-34-56&uuid=f81d4fae-7dec-11d0-a765-00a0c91e6bf6&arch=x86_64&platform=efi&serial=VM%2D0001%20b+c",
-        )
-        .expect("a question");
+        let ask =
+            Ask::parse("mac=52-54-00-12-34-56&uuid=f81d4fae-7dec-11d0-a765-00a0c91e6bf6&arch=x86_64&platform=efi&serial=VM%2D0001%20b+c")
+                .expect("a question");
         assert_eq!(ask.mac.to_string(), "52:54:00:12:34:56");
         assert_eq!(ask.uuid.map(|uuid| uuid.to_string()).as_deref(), Some("f81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
         assert_eq!(ask.serial.as_deref(), Some("VM-0001 b+c"));

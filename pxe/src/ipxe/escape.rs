@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn ordinary_values_stay_as_they_are() {
-        for text in ["VM-0001", "52:54:00:12:34:56", "https://10.20.0.1:8444", "S/N 4711 (rev. 2)", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"] {
+        for text in ["VM-0001", "52:54:00:12:34:56", "https://10.20.0.1:8444", "S/N 4711 (rev. 2)", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"]
+        {
             assert_eq!(harmless(text), text);
         }
         assert_eq!(harmless("unknown = \"discover\" for `w1`"), "unknown = 'discover' for 'w1'");

@@ -211,6 +211,11 @@ mod tests {
     }
 
     #[test]
+    fn netascii_is_served_as_it_is() {
+        assert_eq!(options(&["f", "netascii", "windowsize", "2"]).window, Some(2));
+    }
+
+    #[test]
     fn an_option_outside_its_range_is_not_there() {
         for (option, value) in [
             ("blksize", "7"),

@@ -223,6 +223,7 @@ impl Server {
         let mut buffer = [0; LONGEST_REQUEST + 1];
         loop {
             tokio::select! {
+                biased; // after a stop nothing new begins
                 () = cancel.cancelled() => break,
                 Some(ended) = self.transfers.tasks.join_next_with_id() => self.transfers.forget(ended),
                 got = self.socket.recv_from(&mut buffer) => match got {
@@ -296,11 +297,21 @@ impl Server {
         }
         if self.transfers.tasks.len() >= self.settings.transfers_most {
             one(&self.counts.too_many_transfers);
-            return self.refuse(client, ErrorCode::NotDefined, "too many transfers, try again", "asked while too many transfers were under way");
+            return self.refuse(
+                client,
+                ErrorCode::NotDefined,
+                "too many transfers, try again",
+                "asked while too many transfers were under way",
+            );
         }
         if self.transfers.by_address.get(client.ip()).is_some_and(|&many| many >= self.settings.of_one_client_most) {
             one(&self.counts.too_many_of_client);
-            return self.refuse(client, ErrorCode::NotDefined, "too many transfers to you", "asked with too many transfers of its own under way");
+            return self.refuse(
+                client,
+                ErrorCode::NotDefined,
+                "too many transfers to you",
+                "asked with too many transfers of its own under way",
+            );
         }
         self.start(client, name, request, bytes);
     }

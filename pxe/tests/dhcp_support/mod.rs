@@ -45,14 +45,8 @@ pub fn capture(name: &str) -> Vec<Recorded> {
     packets
 }
 
-pub const CAPTURES: [&str; 6] = [
-    "ipxe-bios.pcap",
-    "plain-rom-bios.pcap",
-    "ovmf-pxe.pcap",
-    "ovmf-http.pcap",
-    "ovmf-secureboot-shim.pcap",
-    "ovmf-arm64-pxe.pcap",
-];
+pub const CAPTURES: [&str; 6] =
+    ["ipxe-bios.pcap", "plain-rom-bios.pcap", "ovmf-pxe.pcap", "ovmf-http.pcap", "ovmf-secureboot-shim.pcap", "ovmf-arm64-pxe.pcap"];
 
 /// A client's packet, written byte by byte and by none of our codecs.
 #[derive(Debug, Clone)]
@@ -158,7 +152,6 @@ impl Directory for Nobody {
         None
     }
 }
-
 
 /// A clock that is set by hand.
 #[derive(Default)]

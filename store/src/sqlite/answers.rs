@@ -9,12 +9,12 @@ use domain::ports::{AnswerStore, Answered, StoreError};
 use sqlx::SqliteConnection;
 
 /// Old answers go first, then the new one is kept, unless its key has an answer: the first one is what was sent.
-const KEEP: &str = "
+pub(super) const KEEP: &str = "
     DELETE FROM answers WHERE at < $6;
     INSERT INTO answers (idempotency_key, request, status, body, at) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (idempotency_key) DO NOTHING";
 
-const ONE: &str = "SELECT idempotency_key, request, status, body, at FROM answers WHERE idempotency_key = $1";
+pub(super) const ONE: &str = "SELECT idempotency_key, request, status, body, at FROM answers WHERE idempotency_key = $1";
 
 #[derive(sqlx::FromRow)]
 struct Row {

@@ -15,12 +15,12 @@ use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{QueryBuilder, SqliteConnection};
 use std::collections::HashMap;
 
-const CHANGE: &str = "
+pub(super) const CHANGE: &str = "
     UPDATE boots SET mac = $2, network = $3, started = $4, last_heard = $5, firmware_xid = $6, ipxe_xid = $7, architecture = $8,
         uuid = $9, ticket = $10, ticket_address = $11, agent_key = $12, node = $13, revoked = $14
     WHERE id = $1";
 
-const ADD: &str = "
+pub(super) const ADD: &str = "
     INSERT INTO boots (id, number, mac, network, started, last_heard, firmware_xid, ipxe_xid, architecture,
         uuid, ticket, ticket_address, agent_key, node, revoked)
     SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM boots";
@@ -28,10 +28,11 @@ const ADD: &str = "
 const COUNT: &str = "SELECT COUNT(*) FROM boots";
 
 /// Some databases want a LIMIT before an OFFSET; a thousand is more than ever comes over the bound at once.
-const FORGET_OF_MAC: &str = "DELETE FROM boots WHERE id IN (SELECT id FROM boots WHERE mac = $1 ORDER BY number DESC LIMIT 1000 OFFSET $2)";
+pub(super) const FORGET_OF_MAC: &str =
+    "DELETE FROM boots WHERE id IN (SELECT id FROM boots WHERE mac = $1 ORDER BY number DESC LIMIT 1000 OFFSET $2)";
 
 /// A flood of invented machines must not drive out the history of real ones; but the newest boots may yet report.
-const FORGET_OF_NOBODY: &str = "
+pub(super) const FORGET_OF_NOBODY: &str = "
     DELETE FROM boots WHERE id = (
         SELECT id FROM boots WHERE node IS NULL AND number <= (SELECT MAX(number) FROM boots) - $1 ORDER BY number LIMIT 1)";
 
@@ -41,7 +42,7 @@ const NEWEST_PART: usize = 20;
 const FORGET_OLDEST: &str = "DELETE FROM boots WHERE id = (SELECT id FROM boots ORDER BY number LIMIT 1)";
 
 /// The step that reaches the bound says so instead of itself; those after it, and those of unknown boots, are dropped.
-const ADD_STEP: &str = "
+pub(super) const ADD_STEP: &str = "
     INSERT INTO steps (boot, number, at, protocol, event, message, rule)
     SELECT $1, so_far.steps + 1, $2, $3,
         CASE WHEN so_far.steps + 1 < $7 THEN $4 ELSE 'limit' END,
@@ -55,7 +56,7 @@ const BOOTS: &str = "
         agent_key, node, revoked
     FROM boots";
 
-const STEPS: &str = "SELECT boot, at, protocol, event, message, rule FROM steps WHERE boot IN (";
+pub(super) const STEPS: &str = "SELECT boot, at, protocol, event, message, rule FROM steps WHERE boot IN (";
 
 /// How many values are asked for in one statement; databases have a bound for it.
 const MOST_ASKED: usize = 500;

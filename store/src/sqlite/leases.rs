@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 
 /// Two statements in one text, which share the parameters and cost one way to the database's thread and back. A database
 /// that takes one statement at a time is given them one after the other.
-const KEEP: &str = "
+pub(super) const KEEP: &str = "
     DELETE FROM leases WHERE network = $1 AND mac = $3 AND address <> $2 AND state <> 'declined';
     INSERT INTO leases (network, address, mac, granted, expires, state, host_name) VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (network, address) DO UPDATE SET mac = excluded.mac, granted = excluded.granted, expires = excluded.expires,

@@ -1,6 +1,6 @@
 //! The embedded store: one SQLite file.
 //!
-//! All writing goes through one task with a bounded mailbox ([`writer`]): it takes what has queued, writes it in one
+//! All writing goes through one task with a bounded mailbox (`writer.rs`): it takes what has queued, writes it in one
 //! transaction, commits once and answers everybody, because the commit is what costs. Reading uses connections of its
 //! own and never waits for a writer. An answer means that the bytes have been synced (WAL, `synchronous = FULL`).
 
@@ -12,6 +12,8 @@ mod file;
 mod leases;
 mod nodes;
 mod open;
+#[cfg(test)]
+mod plans;
 mod site;
 mod work;
 mod writer;

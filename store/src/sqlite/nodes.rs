@@ -14,23 +14,23 @@ use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{QueryBuilder, SqliteConnection};
 use std::collections::BTreeSet;
 
-const NAME_OF_ANOTHER: &str = "SELECT COUNT(*) FROM nodes WHERE name = $1 AND id <> $2";
+pub(super) const NAME_OF_ANOTHER: &str = "SELECT COUNT(*) FROM nodes WHERE name = $1 AND id <> $2";
 
-const ADD: &str = "
+pub(super) const ADD: &str = "
     INSERT INTO nodes (id, name, stage, uuid, serial, first_seen, last_seen, reports, boot, agent_key, address, version,
         order_json, identity_json, summary_json, gaps_json, facts_json)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
     ON CONFLICT (id) DO NOTHING";
 
-const CHANGE: &str = "
+pub(super) const CHANGE: &str = "
     UPDATE nodes SET name = $2, stage = $3, uuid = $4, serial = $5, first_seen = $6, last_seen = $7, reports = $8, boot = $9,
         agent_key = $10, address = $11, version = $12, order_json = $13, identity_json = $14, summary_json = $15, gaps_json = $16,
         facts_json = $17
     WHERE id = $1 AND version = $12 - 1";
 
-const MACS: &str = "SELECT mac FROM node_macs WHERE node = $1";
-const ADD_MAC: &str = "INSERT INTO node_macs (node, mac) VALUES ($1, $2)";
-const FORGET_MAC: &str = "DELETE FROM node_macs WHERE node = $1 AND mac = $2";
+pub(super) const MACS: &str = "SELECT mac FROM node_macs WHERE node = $1";
+pub(super) const ADD_MAC: &str = "INSERT INTO node_macs (node, mac) VALUES ($1, $2)";
+pub(super) const FORGET_MAC: &str = "DELETE FROM node_macs WHERE node = $1 AND mac = $2";
 
 const NODES: &str = "
     SELECT id, name, stage, first_seen, last_seen, reports, boot, agent_key, address, version,

@@ -164,17 +164,20 @@ async fn make(path: &Path, options: &SqliteConnectOptions) -> Result<(), OpenErr
     let unfinished = beside(path, ".new");
     remove_if_there(&unfinished).map_err(unusable)?;
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(&unfinished).map_err(unusable)?;
-    // No journal: what is half-made is thrown away.
-    let options = options.clone().filename(&unfinished).journal_mode(SqliteJournalMode::Memory);
+    // Neither journal nor syncing on the way: what is half-made is thrown away, and what is whole is synced once.
+    let options = options.clone().filename(&unfinished).journal_mode(SqliteJournalMode::Memory).synchronous(SqliteSynchronous::Off);
     let made = async {
         let mut connection = options.connect().await?;
         migrate(&mut connection).await?;
+        sqlx::query("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
         connection.close().await
     };
     if let Err(source) = made.await {
+        // It is in nobody's way, and removed at the next try if that fails too.
         let _ = fs::remove_file(&unfinished);
         return Err(failed(path, source));
     }
+    fs::File::open(&unfinished).and_then(|file| file.sync_all()).map_err(unusable)?;
     // A link, because a rename would replace a store that another process has made meanwhile.
     let linked = fs::hard_link(&unfinished, path);
     fs::remove_file(&unfinished).map_err(unusable)?;

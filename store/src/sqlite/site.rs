@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use domain::ports::{Revision, SiteStore, StoreError};
 use sqlx::SqliteConnection;
 
-const LAST: &str = "SELECT COALESCE(MAX(number), 0) FROM revisions";
-const ADD: &str = "INSERT INTO revisions (number, id, applied, applied_by, site_json, files_json) VALUES ($1, $2, $3, $4, $5, $6)";
-const FORGET: &str = "DELETE FROM revisions WHERE number <= $1";
+pub(super) const LAST: &str = "SELECT COALESCE(MAX(number), 0) FROM revisions";
+pub(super) const ADD: &str =
+    "INSERT INTO revisions (number, id, applied, applied_by, site_json, files_json) VALUES ($1, $2, $3, $4, $5, $6)";
+pub(super) const FORGET: &str = "DELETE FROM revisions WHERE number <= $1";
 const CURRENT: &str = "SELECT number, id, applied, applied_by, site_json, files_json FROM revisions ORDER BY number DESC LIMIT 1";
 const NEWEST: &str = "SELECT number, id, applied, applied_by, site_json, '{}' AS files_json FROM revisions ORDER BY number DESC LIMIT $1";
 

@@ -43,7 +43,7 @@ type Results = Vec<Result<(), StoreError>>;
 /// Why a batch was not committed.
 enum BatchFailure {
     /// One operation cannot be written; the others were not tried.
-    OneOperation(sqlx::Error),
+    OneOperation(Arc<sqlx::Error>),
     /// Nothing can be written.
     Everything(Cause),
 }
@@ -147,7 +147,7 @@ impl Writer {
                 self.connection = None;
                 self.memory = Memory::default();
                 if is_the_operations_fault(&error) {
-                    return Err(BatchFailure::OneOperation(error));
+                    return Err(BatchFailure::OneOperation(Arc::new(error)));
                 }
                 self.counters.failures.fetch_add(1, Ordering::Relaxed);
                 let cause = Cause::from(error);
@@ -178,12 +178,12 @@ impl Writer {
         Ok(results)
     }
 
-    fn refuse(&self, operation: Operation, error: &sqlx::Error) {
+    fn refuse(&self, operation: Operation, error: &Arc<sqlx::Error>) {
         tracing::error!("the database refuses to {}: {error}", operation.work.attempted());
         if operation.is_unwaited() {
             self.counters.notes_lost.fetch_add(1, Ordering::Relaxed);
         }
-        operation.fail(&Cause::Failed(Arc::new(sqlx::Error::Protocol(error.to_string()))));
+        operation.fail(&Cause::Failed(Arc::clone(error)));
     }
 
     /// Tells everybody who waits that it failed, and keeps the notes, in their order, for another try. Those in the mailbox

@@ -94,6 +94,14 @@ async fn a_newer_schema_is_refused_also_when_only_the_log_says_so() {
     sqlx::query("PRAGMA user_version = 99").execute(&mut newer).await.expect("set");
     let error = refused(&path).await;
     assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "in the log: {error}");
+    // The same as a crash leaves it, when nobody has it open.
+    let (_elsewhere, crashed) = folder();
+    for suffix in ["", "-wal"] {
+        let name = |path: &Path| format!("{}{suffix}", path.display());
+        std::fs::copy(name(&path), name(&crashed)).expect("copied");
+    }
+    let error = refused(&crashed).await;
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "after a crash: {error}");
     newer.close().await.expect("closed");
     let error = refused(&path).await;
     assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "in the file: {error}");

@@ -94,6 +94,23 @@ async fn a_closed_store_has_not_failed() {
     assert!(outcome.is_err(), "closing is not a failure: {outcome:?}");
 }
 
+#[test]
+fn when_the_writer_is_gone_everybody_is_told() {
+    let (_folder, path) = folder();
+    let first = tokio::runtime::Runtime::new().expect("a runtime");
+    let store = first.block_on(open(&path));
+    drop(first);
+    let second = tokio::runtime::Runtime::new().expect("a runtime");
+    second.block_on(async {
+        let error = store.run_until_failure().await;
+        assert!(matches!(error, StoreError::Unavailable { .. }));
+        let error = store.keep_lease(&lease("n", 1, 1)).await.expect_err("nobody writes");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.starts_with("the task that writes has ended"), "{cause}");
+        assert!(!store.note(None, step(&boot(1, 1), "lost")));
+    });
+}
+
 #[tokio::test]
 async fn the_file_is_its_owners_alone() {
     let (folder, path) = folder();

@@ -5,11 +5,13 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
-use tests_sim::dhcp::{ARCH_BIOS, ARCH_UEFI_X86_64, ARCH_UEFI_X86_64_HTTP, Client, ExchangeError, Kind, Load, Machine, Speaker, Timing};
+use tests_sim::dhcp::{
+    ARCH_BIOS, ARCH_UEFI_X86_64, ARCH_UEFI_X86_64_HTTP, BadReply, Client, ExchangeError, Kind, Load, Machine, Speaker, Timing,
+};
 use tests_sim::ipxe::End;
 use tests_sim::{Outcome, Patience, boot, http, tftp};
 
@@ -49,7 +51,7 @@ impl Hall {
         let boot = |tag: &str, file: &str| format!("--dhcp-boot=tag:{tag}{file}");
         let arguments = [
             "--keep-in-foreground --port=0 --conf-file=/dev/null --no-resolv --no-hosts --interface=srv --no-ping --user=root",
-            "--log-facility=- --dhcp-authoritative --enable-tftp --dhcp-userclass=set:ipxe,iPXE --dhcp-vendorclass=set:web,HTTPClient",
+            "--pid-file= --log-facility=- --dhcp-authoritative --enable-tftp --dhcp-userclass=set:ipxe,iPXE --dhcp-vendorclass=set:web,HTTPClient",
             "--dhcp-match=set:uefi,option:client-arch,7 --dhcp-vendorclass=set:rom,PXEClient",
         ];
         Command::new("ip")
@@ -63,7 +65,7 @@ impl Hall {
             .arg(boot("web,tag:!ipxe", &format!(",http://{SERVER}/snponly.efi")))
             .arg("--dhcp-option-force=tag:web,60,HTTPClient")
             .arg(boot("ipxe", &format!(",http://{SERVER}/boot.ipxe")))
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(folder.join("log")).unwrap())
             .spawn()
             .expect("the programme `dnsmasq`: run `make deps`")
     }
@@ -100,6 +102,9 @@ impl Drop for Hall {
         if let Some(mut dnsmasq) = self.dnsmasq.take() {
             let _ = dnsmasq.kill();
             let _ = dnsmasq.wait();
+        }
+        if thread::panicking() {
+            eprintln!("dnsmasq said:\n{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default());
         }
         for side in ['s', 'c'] {
             let _ = Command::new("ip").args(["netns", "delete", &format!("{}{side}", self.name)]).status();
@@ -157,6 +162,11 @@ fn every_speaker_gets_a_lease_and_its_own_boot_file() {
             assert_eq!((lease.server, lease.next_server, lease.prefix, lease.seconds), (SERVER, SERVER, 24, 3600), "{speaker:?}");
             assert_eq!(client.verify(&machine, lease.address).unwrap().kind, Kind::Ack);
             assert_eq!(client.renew(&machine, &lease).unwrap().yiaddr, lease.address);
+            match client.inform(&machine, lease.address, lease.server) {
+                Ok(told) => assert_eq!((told.kind, told.yiaddr), (Kind::Ack, Ipv4Addr::UNSPECIFIED)),
+                // dnsmasq adds a lease time to some of these answers, which RFC 2131, 4.3.5 forbids.
+                Err(error) => assert!(matches!(error, ExchangeError::Malformed { source: BadReply::Address { .. }, .. }), "{error:?}"),
+            }
             client.release(&machine, lease.address, lease.server).unwrap();
             let elsewhere = client.request(&machine, Ipv4Addr::new(10, 98, 0, 250), SERVER);
             assert!(matches!(elsewhere, Err(ExchangeError::Nak { .. })), "{elsewhere:?}");

@@ -67,6 +67,12 @@ impl Workshop {
         quietly(&self.settings()).unwrap()
     }
 
+    /// The workshop goes with its folder, so whoever looks at the result keeps it.
+    fn build_and_keep(self) -> (Self, Built) {
+        let built = self.build();
+        (self, built)
+    }
+
     /// Packs the tree as a kernel package.
     fn package(&self, version: &str) -> PathBuf {
         let control =
@@ -108,8 +114,8 @@ fn age(path: &Path) {
 
 #[test]
 fn the_ramdisk_has_the_network_cards_module_where_modprobe_looks() {
-    let built = Workshop::new().build_and_keep();
-    let archive = unpacked(&built.1.ramdisk);
+    let (_workshop, built) = Workshop::new().build_and_keep();
+    let archive = unpacked(&built.ramdisk);
     let modules = format!("lib/modules/{RELEASE}");
     assert_eq!(text(&archive, &format!("{modules}/kernel/drivers/net/virtio_net.ko")), "module virtio_net");
     assert_eq!(text(&archive, &format!("{modules}/kernel/all/failover.ko")), "module failover");
@@ -119,14 +125,6 @@ fn the_ramdisk_has_the_network_cards_module_where_modprobe_looks() {
     assert_eq!(archive.get(&format!("{modules}/kernel/all/unwanted.ko")), None);
     assert_eq!(archive.get("init"), Some(&Entry::Link { target: "bin/overture-agent".into() }));
     assert!(text(&archive, "etc/overture/modules").lines().any(|name| name == "bonding"));
-}
-
-impl Workshop {
-    /// The workshop goes with its folder, so whoever looks at the result keeps it.
-    fn build_and_keep(self) -> (Self, Built) {
-        let built = self.build();
-        (self, built)
-    }
 }
 
 #[test]
@@ -254,6 +252,16 @@ fn a_kernel_package_is_unpacked_once_and_a_newer_one_takes_its_place() {
     assert_eq!(unpackings(&from(workshop.package("6.1-2"))), 1);
     let kernels = fs::read_dir(workshop.path("cache")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
     assert_eq!(kernels, 1, "the cache does not grow with every kernel");
+}
+
+#[test]
+fn a_package_that_is_no_kernel_is_named() {
+    let workshop = Workshop::new();
+    fs::remove_dir_all(workshop.path("tree/lib")).unwrap();
+    let deb = workshop.package("6.1-1");
+    let settings = Settings { kernel: KernelSource::DebianPackage(deb.clone()), ..workshop.settings() };
+    let refused = quietly(&settings).unwrap_err().to_string();
+    assert_eq!(refused, format!("{} is no kernel tree: it has no lib/modules", deb.display()));
 }
 
 #[test]

@@ -99,14 +99,20 @@ pub(crate) fn unpack(package: &Package, cache: &Path, say: &mut dyn FnMut(&str))
     fs::create_dir_all(&part).map_err(|source| BuildError::Write { path: part.clone(), source })?;
     let attempt = format!("unpack {}", package.deb.display());
     DPKG_DEB.run(&attempt, &part, &["-x", &package.deb.to_string_lossy(), "."])?;
-    index_modules(&part)?;
-    Tree::open(&part)?;
+    index_modules(&part).and_then(|()| Tree::open(&part)).map_err(|error| match error {
+        BuildError::NotAKernel { why, .. } => BuildError::NotAKernel { root: package.deb.clone(), why },
+        other => other,
+    })?;
     fs::rename(&part, &place).map_err(|source| BuildError::Write { path: place.clone(), source })?;
     Tree::open(&place)
 }
 
 /// Debian runs depmod when a kernel is installed; a package that is only unpacked has no index yet.
 fn index_modules(root: &Path) -> Result<(), BuildError> {
+    if !root.join("lib/modules").exists() && root.join("usr/lib/modules").exists() {
+        let why = "its modules are in usr/lib/modules and compressed, as from Debian 13 on; use a kernel package of Debian 12";
+        return Err(BuildError::NotAKernel { root: root.to_owned(), why: why.to_owned() });
+    }
     for entry in fs::read_dir(root.join("lib/modules")).into_iter().flatten().flatten() {
         if !entry.path().join("modules.dep").exists() {
             let release = entry.file_name().to_string_lossy().into_owned();

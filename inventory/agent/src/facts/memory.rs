@@ -11,9 +11,8 @@ const MIB: u64 = 1 << 20;
 pub fn look(tree: &Tree, smbios: Result<&Smbios<'_>, String>, gaps: &mut Gaps) -> Memory {
     let info = tree.bytes("proc/meminfo", 16 * 1024).unwrap_or_default();
     let usable = gaps.need(usable(&info), "memory.usable_bytes", "/proc/meminfo has no line MemTotal");
-    let installed = smbios.and_then(|smbios| {
-        installed(smbios).ok_or_else(|| "SMBIOS lists no memory module with a size (type 17)".to_owned())
-    });
+    let installed =
+        smbios.and_then(|smbios| installed(smbios).ok_or_else(|| "SMBIOS lists no memory module with a size (type 17)".to_owned()));
     Memory { usable_bytes: usable, installed_bytes: gaps.known(installed, "memory.installed_bytes"), ..Memory::default() }
 }
 
@@ -27,11 +26,8 @@ fn usable(info: &[u8]) -> Option<u64> {
 /// The sum of the modules of system memory. Modules of other arrays (firmware flash, video memory) do not count.
 fn installed(smbios: &Smbios<'_>) -> Option<u64> {
     const SYSTEM_MEMORY: u8 = 3;
-    let others: Vec<u16> = smbios
-        .all(MEMORY_ARRAY)
-        .filter(|array| array.byte(5).is_some_and(|of| of != SYSTEM_MEMORY))
-        .map(|array| array.handle)
-        .collect();
+    let others: Vec<u16> =
+        smbios.all(MEMORY_ARRAY).filter(|array| array.byte(5).is_some_and(|of| of != SYSTEM_MEMORY)).map(|array| array.handle).collect();
     let modules = smbios.all(MEMORY_DEVICE).filter(|module| !module.word(4).is_some_and(|array| others.contains(&array)));
     let total = modules.filter_map(module_size).try_fold(0u64, u64::checked_add)?;
     (total > 0).then_some(total)

@@ -39,9 +39,9 @@ pub fn look(tree: &Tree, links: &[Link]) -> Findings {
     let raw = RawTables::read(tree);
     let tables = SystemTables::parse(tree, &raw);
     let facts = Facts {
-        system: Some(tables.system(&mut gaps)),
-        board: Some(tables.board(&mut gaps)),
-        chassis: Some(tables.chassis(&mut gaps)),
+        system: tables.system(&mut gaps),
+        board: tables.board(&mut gaps),
+        chassis: tables.chassis(&mut gaps),
         firmware: Some(tables.firmware(&mut gaps)),
         cpu: Some(processor::look(tree, &mut gaps)),
         memory: Some(memory::look(tree, tables.smbios(), &mut gaps)),

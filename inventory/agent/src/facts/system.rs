@@ -61,9 +61,10 @@ impl<'t> SystemTables<'t> {
     }
 
     /// SMBIOS type 1.
-    pub fn system(&self, gaps: &mut Gaps) -> System {
+    pub fn system(&self, gaps: &mut Gaps) -> Option<System> {
+        self.part("system", SYSTEM, gaps)?;
         let mut text = |name: &str, place| self.text(gaps, "system", name, place);
-        System {
+        Some(System {
             manufacturer: text("manufacturer", place(SYSTEM, 4, "sys_vendor")),
             product: text("product", place(SYSTEM, 5, "product_name")),
             version: text("version", place(SYSTEM, 6, "product_version")),
@@ -72,48 +73,62 @@ impl<'t> SystemTables<'t> {
             family: text("family", place(SYSTEM, 26, "product_family")),
             uuid: self.uuid(gaps),
             ..System::default()
-        }
+        })
     }
 
     /// SMBIOS type 2, the first.
-    pub fn board(&self, gaps: &mut Gaps) -> Board {
+    pub fn board(&self, gaps: &mut Gaps) -> Option<Board> {
+        self.part("board", BOARD, gaps)?;
         let mut text = |name: &str, place| self.text(gaps, "board", name, place);
-        Board {
+        Some(Board {
             manufacturer: text("manufacturer", place(BOARD, 4, "board_vendor")),
             product: text("product", place(BOARD, 5, "board_name")),
             version: text("version", place(BOARD, 6, "board_version")),
             serial: text("serial", place(BOARD, 7, "board_serial")),
             asset_tag: text("asset_tag", place(BOARD, 8, "board_asset_tag")),
             ..Board::default()
-        }
+        })
     }
 
     /// SMBIOS type 3, the first.
-    pub fn chassis(&self, gaps: &mut Gaps) -> Board {
+    pub fn chassis(&self, gaps: &mut Gaps) -> Option<Board> {
+        self.part("chassis", CHASSIS, gaps)?;
         let mut text = |name: &str, place| self.text(gaps, "chassis", name, place);
-        Board {
+        Some(Board {
             manufacturer: text("manufacturer", place(CHASSIS, 4, "chassis_vendor")),
             version: text("version", place(CHASSIS, 6, "chassis_version")),
             serial: text("serial", place(CHASSIS, 7, "chassis_serial")),
             asset_tag: text("asset_tag", place(CHASSIS, 8, "chassis_asset_tag")),
             ..Board::default()
-        }
+        })
     }
 
     /// SMBIOS type 0, and how the machine was started.
     pub fn firmware(&self, gaps: &mut Gaps) -> Firmware {
-        let mut text = |name: &str, place| self.text(gaps, "firmware", name, place);
-        let firmware = Firmware {
-            vendor: text("vendor", place(FIRMWARE, 4, "bios_vendor")),
-            version: text("version", place(FIRMWARE, 5, "bios_version")),
-            date: text("date", place(FIRMWARE, 8, "bios_date")),
-            ..Firmware::default()
-        };
+        let mut firmware = Firmware::default();
+        if self.part("firmware", FIRMWARE, gaps).is_some() {
+            let mut text = |name: &str, place| self.text(gaps, "firmware", name, place);
+            firmware.vendor = text("vendor", place(FIRMWARE, 4, "bios_vendor"));
+            firmware.version = text("version", place(FIRMWARE, 5, "bios_version"));
+            firmware.date = text("date", place(FIRMWARE, 8, "bios_date"));
+        }
         let uefi = self.tree.exists("sys/firmware/efi");
         let kind = self.tree.exists("sys/firmware").then(|| if uefi { "uefi" } else { "bios" }.to_owned());
-        let kind = gaps.need(kind, "firmware.kind", "there is no /sys/firmware");
-        let secure_boot = if uefi { gaps.known(self.secure_boot(), "firmware.secure_boot") } else { None };
-        Firmware { kind, secure_boot, ..firmware }
+        firmware.kind = gaps.need(kind, "firmware.kind", "there is no /sys/firmware");
+        if uefi {
+            firmware.secure_boot = gaps.known(self.secure_boot(), "firmware.secure_boot");
+        }
+        firmware
+    }
+
+    /// Whether anything is known of a part; its absence is one gap, not one for each field.
+    fn part(&self, path: &str, kind: u8, gaps: &mut Gaps) -> Option<()> {
+        let found = match &self.smbios {
+            Ok(smbios) => smbios.first(kind).map(drop).ok_or_else(|| format!("SMBIOS has no structure of type {kind}")),
+            Err(_) if self.tree.exists("sys/class/dmi/id") => Ok(()),
+            Err(why) => Err(why.clone()),
+        };
+        gaps.known(found, path)
     }
 
     fn secure_boot(&self) -> Result<bool, String> {
@@ -140,16 +155,13 @@ impl<'t> SystemTables<'t> {
 
     fn text(&self, gaps: &mut Gaps, part: &str, name: &str, place: Place) -> Option<String> {
         let raw = match self.smbios() {
-            Ok(smbios) => match smbios.first(place.kind) {
-                Some(structure) => Ok(structure.string(place.offset).and_then(text_of)),
-                None => Err(format!("SMBIOS has no structure of type {}", place.kind)),
-            },
+            Ok(smbios) => Ok(smbios.first(place.kind).and_then(|structure| structure.string(place.offset)).and_then(text_of)),
             Err(why) => match self.tree.bytes(&format!("sys/class/dmi/id/{}", place.copy), 4096) {
                 Ok(bytes) => Ok(text_of(&bytes)),
                 Err(_) => Err(why),
             },
         };
-        let named = name.replace('_', " ");
+        let named = if name == "sku" { "SKU".into() } else { name.replace('_', " ") };
         let is_placeholder = if matches!(name, "serial" | "asset_tag") { placeholder::is_no_serial } else { placeholder::says_nothing };
         let found = match raw {
             Err(why) => Err(why),

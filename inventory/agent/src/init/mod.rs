@@ -50,10 +50,11 @@ pub fn main() -> ExitCode {
     let mut supervisor = Supervisor::new(&console);
     let mut modules = Modules::new(&tree);
     let mut network = Network::new(&tree, &console, mac);
-    modules.load_listed(&console);
     mounts::mount_uefi_variables(&tree, &mut modules);
     settle(&tree, &mut modules, &mut network, &mut supervisor);
     supervisor.add_agent();
+    // Nothing of the list is needed to look and to report.
+    modules.load_listed(&console);
     supervisor.run(|supervisor, elapsed| {
         // Controllers with many disks, and cards that are plugged in, take their time.
         if modules.load_for_devices() > 0 || elapsed < Duration::from_secs(60) {

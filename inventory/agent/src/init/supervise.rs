@@ -66,8 +66,8 @@ impl<'c> Supervisor<'c> {
         });
     }
 
-    /// For ever. `each` is called about every second in the first minute, then twice a minute, and after signals;
-    /// it is told the time since the start.
+    /// For ever. `each` is called often in the first seconds, every second in the first minute, then twice a minute, and
+    /// after signals; it is told the time since the start.
     pub fn run(mut self, mut each: impl FnMut(&mut Self, Duration)) -> ! {
         loop {
             self.reap();
@@ -75,7 +75,11 @@ impl<'c> Supervisor<'c> {
             self.obey_signals();
             let elapsed = self.begin.elapsed();
             each(&mut self, elapsed);
-            let pause = if elapsed < Duration::from_secs(60) { Duration::from_secs(1) } else { Duration::from_secs(30) };
+            let pause = match elapsed.as_secs() {
+                ..10 => Duration::from_millis(200),
+                10..60 => Duration::from_secs(1),
+                60.. => Duration::from_secs(30),
+            };
             let due = self.children.iter().filter(|child| child.pid.is_none()).map(|child| child.at).min();
             let until_due = due.map_or(pause, |at| at.saturating_duration_since(Instant::now()));
             self.wait(pause.min(until_due));

@@ -1,6 +1,6 @@
 //! One machine's exchanges with whoever answers.
 
-use super::frame::{Datagram, Header};
+use super::frame::{Datagram, Header, arp_request};
 use super::machine::Machine;
 use super::packet::{Kind, Packet, option};
 use super::reply::{BadReply, Reply};
@@ -217,14 +217,16 @@ impl Client {
         Ok(self.exchange(machine, |_| machine.verify(xid, address), Kind::Request)?.0)
     }
 
-    /// Prolongs a lease. It is sent as in REBINDING, by broadcast from the leased address, so that no ARP is needed.
+    /// Prolongs a lease, by broadcast as in REBINDING, from the leased address, which the interface need not have.
     pub fn renew(&mut self, machine: &Machine, lease: &Lease) -> Result<Reply, ExchangeError> {
+        self.send_frame(&arp_request(machine.mac, lease.address, lease.server))?;
         let xid = fresh_xid();
         Ok(self.exchange(machine, |_| machine.renew(xid, lease.address), Kind::Request)?.0)
     }
 
-    /// Asks for options for an address that the machine has.
-    pub fn inform(&mut self, machine: &Machine, address: Ipv4Addr) -> Result<Reply, ExchangeError> {
+    /// Asks a server for options for an address that the machine has.
+    pub fn inform(&mut self, machine: &Machine, address: Ipv4Addr, server: Ipv4Addr) -> Result<Reply, ExchangeError> {
+        self.send_frame(&arp_request(machine.mac, address, server))?;
         let xid = fresh_xid();
         Ok(self.exchange(machine, |_| machine.inform(xid, address), Kind::Inform)?.0)
     }

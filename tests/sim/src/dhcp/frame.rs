@@ -115,6 +115,13 @@ impl<'a> Datagram<'a> {
     }
 }
 
+/// The question (RFC 826) that every machine asks before it speaks to a server from its address. Whoever is asked learns
+/// the asker's MAC address, and need not ask back, which nobody here would answer.
+pub(super) fn arp_request(mac: Mac, address: Ipv4Addr, server: Ipv4Addr) -> Vec<u8> {
+    let kind = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
+    [&[0xff; 6][..], &mac.0, &kind, &mac.0, &address.octets(), &[0; 6], &server.octets()].concat()
+}
+
 /// The Internet checksum (RFC 1071) over parts that have even lengths, but for the last.
 fn checksum(parts: &[&[u8]]) -> u16 {
     let words =

@@ -226,8 +226,10 @@ mod tests {
         Datagram::parse(frames[1]).expect("UDP").payload.to_vec()
     }
 
+    type Options<'o> = &'o [(u8, &'o [u8])];
+
     /// A reply of these options, otherwise right.
-    fn reply(options: &[(u8, &[u8])]) -> Vec<u8> {
+    fn reply(options: Options<'_>) -> Vec<u8> {
         let mut packet = Packet { op: 2, at_least: 300, ..Packet::request(7, Mac([2; 6])) };
         packet.options = options.iter().map(|(code, value)| (*code, value.to_vec())).collect();
         let mut bytes = packet.emit();
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn what_firmware_would_choke_on_is_refused() {
         let offer: (u8, &[u8]) = (53, &[2]);
-        let cases: [(&[(u8, &[u8])], BadReply); 12] = [
+        let cases: [(Options<'_>, BadReply); 12] = [
             (&[SERVER, offer, TIME], BadReply::KindNotFirst(Some(54))),
             (&[], BadReply::KindNotFirst(None)),
             (&[(53, &[1]), SERVER, TIME], BadReply::UnknownKind(vec![1])),
