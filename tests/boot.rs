@@ -160,9 +160,14 @@ fn machines_are_switched_on_and_stand_in_the_inventory_although_the_service_is_k
             (Some("virtio_net"), Some(mac), Some(true))
         );
         assert_eq!(
-            (found["serial"].as_str(), found["transport"].as_str(), found["rotational"].is_boolean()),
-            (Some(disk), Some("virtio"), true)
+            (found["serial"].as_str(), found["transport"].as_str(), found["size_bytes"].as_u64()),
+            (Some(disk), Some("virtio"), Some(4 << 30))
         );
+        // A virtual disk's kernel flag says nothing true, and it has no WWN: gaps with a reason, not invented facts.
+        for path in ["disks.vda.rotational", "disks.vda.wwn"] {
+            let gap = detail["gaps"].as_array().unwrap().iter().find(|gap| gap["path"] == path);
+            assert!(gap.is_some_and(|gap| gap["reason"].as_str().is_some_and(|reason| reason.len() > 10)), "{path}: {}", detail["gaps"]);
+        }
         assert_eq!(detail["facts"]["system"]["uuid"], node["uuid"]);
         assert!(detail["facts"]["cpu"]["model"].is_string() && detail["facts"]["kernel"]["release"].is_string());
     }

@@ -48,7 +48,10 @@ pub fn run(boot: &Boot, key: &AgentKey, machine: &dyn Machine, console: &Console
     let fingerprint = key.fingerprint();
     console.say(&format!("the fingerprint of my key begins with {}", fingerprint.get(..16).unwrap_or_default()));
     let mut life = Life { boot, machine, console, complaint: None, reported: findings };
-    life.wait_for_network();
+    if life.wait_for_network() {
+        // Time has passed, and disks may have appeared in it.
+        life.looks_different();
+    }
     let service = life.find_service(key);
     life.serve(&service);
 }
@@ -70,15 +73,17 @@ enum Round {
 }
 
 impl Life<'_> {
-    fn wait_for_network(&self) {
-        let mut said = false;
+    /// Whether there was need to wait.
+    fn wait_for_network(&self) -> bool {
+        let mut waited = false;
         while !self.machine.has_network() {
-            if !said {
+            if !waited {
                 self.console.say("waiting for an address");
-                said = true;
+                waited = true;
             }
             self.machine.sleep(Duration::from_millis(50));
         }
+        waited
     }
 
     fn find_service(&mut self, key: &AgentKey) -> Service {

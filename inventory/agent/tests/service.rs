@@ -197,7 +197,7 @@ fn a_broken_service_is_asked_again_and_a_refused_ticket_much_later() {
 
 #[test]
 fn a_disk_that_appears_late_is_reported() {
-    let machine = FakeMachine { disks_appear_at_look: 2, ..FakeMachine::default() };
+    let machine = FakeMachine { disks_appear_at_look: 3, ..FakeMachine::default() };
     let (_, asked, bodies) = life(&machine, vec![node(), order("wait"), order("wait"), node(), order("reboot"), Answer::json(200, "")]);
     assert_eq!(asked[..4], ["POST /report", "GET /orders?wait=5", "GET /orders?wait=10", "POST /report"]);
     assert!(!bodies[0].contains("disks") && bodies[3].contains("disks"));

@@ -47,7 +47,7 @@ impl Ask {
         Ok(Self {
             mac,
             uuid: value(query, "uuid").and_then(|text| text.parse().ok()).and_then(usable_uuid),
-            serial: value(query, "serial").and_then(|text| usable_serial(&text)),
+            serial: serial(query).and_then(|text| usable_serial(&text)),
             arch: value(query, "arch"),
             platform: value(query, "platform"),
         })
@@ -58,6 +58,19 @@ impl Ask {
 fn value(query: &str, key: &str) -> Option<String> {
     let of_pair = |pair| str::split_once(pair, '=').filter(|(name, _)| *name == key);
     let (_, raw) = query.split('&').find_map(of_pair)?;
+    text(raw)
+}
+
+/// The serial, up to the next key that is known: iPXE decodes what its script encoded, so an ampersand of a serial comes
+/// bare.
+fn serial(query: &str) -> Option<String> {
+    let (_, rest) = query.strip_prefix("serial=").map(|rest| ("", rest)).or_else(|| query.split_once("&serial="))?;
+    let keys = ["&mac=", "&uuid=", "&arch=", "&platform=", "&serial="];
+    let end = keys.iter().filter_map(|key| rest.find(key)).min().unwrap_or(rest.len());
+    text(&rest[..end])
+}
+
+fn text(raw: &str) -> Option<String> {
     let bounded = !raw.is_empty() && raw.len() <= 3 * LONGEST_VALUE;
     bounded.then(|| decoded(raw)).filter(|text| text.len() <= LONGEST_VALUE)
 }
@@ -110,6 +123,13 @@ mod tests {
     fn the_first_of_two_values_counts() {
         let ask = Ask::parse("mac=525400123456&serial=A&serial=B&mac=ffffffffffff").expect("a question");
         assert_eq!(ask.serial.as_deref(), Some("A"));
+    }
+
+    #[test]
+    fn a_serial_keeps_its_ampersand() {
+        for query in ["mac=525400123456&serial=A&B%20C&arch=x", "serial=A&B%20C&mac=525400123456", "mac=525400123456&serial=A&B%20C"] {
+            assert_eq!(Ask::parse(query).expect("a question").serial.as_deref(), Some("A&B C"), "{query}");
+        }
     }
 
     #[test]

@@ -19,7 +19,6 @@ use crate::console::Console;
 use crate::tree::Tree;
 use modules::Modules;
 use network::Network;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use supervise::Supervisor;
 
@@ -34,11 +33,13 @@ pub const KEY_FILE: &str = "/run/overture/agent.key";
 
 /// Devices that take longer are found later, and reported then.
 const LONGEST_SETTLING: Duration = Duration::from_secs(3);
+/// How often devices are looked for that appear late.
+const LATE_DEVICES: Duration = Duration::from_secs(1);
 /// When nothing new has appeared for so long, the machine has settled.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// The whole of it. Returns only when it cannot even begin, which no caller can mend.
-pub fn main() -> ExitCode {
+/// The whole of it.
+pub fn main() -> ! {
     let failures = mounts::mount_all();
     let tree = Tree::live();
     let console = Console::of_the_kernel();
@@ -48,16 +49,21 @@ pub fn main() -> ExitCode {
     let mac = value_of(&String::from_utf8_lossy(&command_line), "overture.mac").and_then(crate::boot::mac_of);
 
     let mut supervisor = Supervisor::new(&console);
-    let mut modules = Modules::new(&tree);
+    let mut modules = Modules::new(&tree, &console);
     let mut network = Network::new(&tree, &console, mac);
-    mounts::mount_uefi_variables(&tree, &mut modules);
+    mounts::mount_uefi_variables(&tree);
     settle(&tree, &mut modules, &mut network, &mut supervisor);
     supervisor.add_agent();
     // Nothing of the list is needed to look and to report.
-    modules.load_listed(&console);
+    modules.want_listed();
+    let mut looked = Instant::now();
     supervisor.run(|supervisor, elapsed| {
-        // Controllers with many disks, and cards that are plugged in, take their time.
-        if modules.load_for_devices() > 0 || elapsed < Duration::from_secs(60) {
+        // Controllers with many disks, and cards that are plugged in, take their time. Looking costs time, too.
+        if looked.elapsed() >= LATE_DEVICES {
+            looked = Instant::now();
+            modules.load_wanted();
+            network.look(supervisor);
+        } else if !network.is_asking() {
             network.look(supervisor);
         }
         network.tell(elapsed);
@@ -69,9 +75,9 @@ fn settle(tree: &Tree, modules: &mut Modules<'_>, network: &mut Network<'_>, sup
     let begin = Instant::now();
     let (mut last_change, mut disks) = (begin, 0);
     loop {
-        let loaded = modules.load_for_devices();
+        let loading = modules.load_wanted();
         let disks_now = tree.names("sys/block").len();
-        if loaded > 0 || disks_now != disks {
+        if loading || disks_now != disks {
             (last_change, disks) = (Instant::now(), disks_now);
         }
         network.look(supervisor);

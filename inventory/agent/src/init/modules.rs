@@ -7,49 +7,62 @@ use super::{BUSYBOX, MODULES_FILE};
 use crate::console::Console;
 use crate::tree::Tree;
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Far below the kernel's limit for arguments; an alias has at most some hundred bytes, but one processor's has 2,000.
 const MOST_BYTES_A_CALL: usize = 60_000;
 const MOST_DEVICES: usize = 50_000;
 
-/// What was loaded so far.
+/// What was loaded so far. One modprobe runs at a time, and nobody waits for it: a driver that needs a minute for its
+/// hardware, or never comes back, must not keep the machine from reporting.
 pub struct Modules<'t> {
     tree: &'t Tree,
+    console: &'t Console,
     asked: BTreeSet<String>,
+    running: Option<Child>,
+    also: Vec<String>,
 }
 
 impl<'t> Modules<'t> {
     /// Nothing was loaded yet.
-    pub fn new(tree: &'t Tree) -> Self {
-        Self { tree, asked: BTreeSet::new() }
+    pub fn new(tree: &'t Tree, console: &'t Console) -> Self {
+        Self { tree, console, asked: BTreeSet::new(), running: None, also: Vec::new() }
     }
 
-    /// Loads what [`MODULES_FILE`] lists.
-    pub fn load_listed(&mut self, console: &Console) {
-        let listed = listed(&String::from_utf8_lossy(&self.tree.bytes(MODULES_FILE, 64 * 1024).unwrap_or_default()));
-        if !self.load(&listed) {
-            console.say("modprobe could not be started: this ramdisk is incomplete, drivers will be missing");
+    /// Adds what [`MODULES_FILE`] lists to what is to be loaded.
+    pub fn want_listed(&mut self) {
+        self.also = listed(&String::from_utf8_lossy(&self.tree.bytes(MODULES_FILE, 64 * 1024).unwrap_or_default()));
+    }
+
+    /// Loads what devices want that have appeared since the last time, and what was added. Whether there is something to
+    /// wait for.
+    pub fn load_wanted(&mut self) -> bool {
+        if let Some(modprobe) = &mut self.running
+            && matches!(modprobe.try_wait(), Ok(None))
+        {
+            return true;
         }
+        self.running = None;
+        let wanted = aliases(self.tree).into_iter().chain(self.also.iter().cloned());
+        let new: Vec<String> = wanted.filter(|alias| !self.asked.contains(alias)).collect();
+        let batch = first_batch(&new);
+        if batch.is_empty() {
+            return false;
+        }
+        match modprobe(batch) {
+            Ok(started) => self.running = Some(started),
+            Err(error) => self.console.say(&format!("modprobe could not be started, drivers will be missing: {error}")),
+        }
+        self.asked.extend(batch.iter().cloned());
+        true
     }
+}
 
-    /// Loads what devices want that have appeared since the last time; how many aliases that were.
-    pub fn load_for_devices(&mut self) -> usize {
-        let new: Vec<String> = aliases(self.tree).into_iter().filter(|alias| !self.asked.contains(alias)).collect();
-        self.load(&new);
-        self.asked.extend(new.iter().cloned());
-        new.len()
-    }
-
-    /// Loads modules by name or alias. A module that does not exist is no failure: most aliases have none. `false`
-    /// when modprobe could not be started.
-    pub fn load(&self, names: &[String]) -> bool {
-        batches(names).into_iter().all(|batch| {
-            let mut modprobe = Command::new(BUSYBOX);
-            modprobe.args(["modprobe", "-q", "-a", "--"]).args(batch);
-            modprobe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-        })
-    }
+/// Starts to load modules by name or alias. A module that does not exist is no failure: most aliases have none.
+pub fn modprobe(names: &[String]) -> std::io::Result<Child> {
+    let mut modprobe = Command::new(BUSYBOX);
+    modprobe.args(["modprobe", "-q", "-a", "--"]).args(names);
+    modprobe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 /// The aliases of every device on every bus.
@@ -75,18 +88,15 @@ fn listed(text: &str) -> Vec<String> {
     words.filter(|name| !name.is_empty() && !name.starts_with('-')).map(str::to_owned).collect()
 }
 
-fn batches(names: &[String]) -> Vec<&[String]> {
-    let (mut batches, mut start, mut bytes) = (Vec::new(), 0, 0);
-    for (i, name) in names.iter().enumerate() {
-        if bytes + name.len() > MOST_BYTES_A_CALL && i > start {
-            batches.push(&names[start..i]);
-            (start, bytes) = (i, 0);
-        }
+/// As many as fit in one call.
+fn first_batch(names: &[String]) -> &[String] {
+    let mut bytes = 0;
+    let fitting = names.iter().take_while(|name| {
         bytes += name.len() + 1;
-    }
-    batches.push(&names[start..]);
-    batches.retain(|batch| !batch.is_empty());
-    batches
+        bytes <= MOST_BYTES_A_CALL
+    });
+    let count = fitting.count().max(1);
+    names.get(..count).unwrap_or(names)
 }
 
 #[cfg(test)]
@@ -120,9 +130,10 @@ mod tests {
     #[test]
     fn a_call_is_not_longer_than_the_kernel_takes() {
         let names: Vec<String> = (0..100).map(|i| format!("{i:02000}")).collect();
-        let batches = batches(&names);
-        assert_eq!(batches.concat(), names);
-        assert!(batches.len() > 1 && batches.iter().all(|batch| batch.concat().len() <= MOST_BYTES_A_CALL));
-        assert!(super::batches(&[]).is_empty());
+        let batch = first_batch(&names);
+        assert!(batch.len() > 1 && batch.concat().len() <= MOST_BYTES_A_CALL);
+        assert_eq!(batch, &names[..batch.len()]);
+        assert_eq!(first_batch(&[]).len(), 0);
+        assert_eq!(first_batch(&["a".repeat(MOST_BYTES_A_CALL)]).len(), 1, "not for ever the same");
     }
 }

@@ -1,6 +1,6 @@
 //! The filesystems that Linux programmes expect.
 
-use super::modules::Modules;
+use super::modules;
 use crate::tree::Tree;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
@@ -33,9 +33,9 @@ pub fn mount_all() -> Vec<String> {
 }
 
 /// The UEFI variables, read-only: Secure Boot's state is one of them, and a machine is easily broken by writing others.
-pub fn mount_uefi_variables(tree: &Tree, modules: &mut Modules<'_>) {
+pub fn mount_uefi_variables(tree: &Tree) {
     if tree.exists("sys/firmware/efi/efivars") {
-        modules.load(&["efivarfs".into()]);
+        let _ = modules::modprobe(&["efivarfs".into()]).and_then(|mut modprobe| modprobe.wait());
         let flags = QUIET.union(MountFlags::RDONLY);
         // Kernels can be built without; the fact then is a gap.
         let _ = Mount { what: "efivarfs", at: "/sys/firmware/efi/efivars", flags, data: None }.mount();

@@ -1,0 +1,380 @@
+//! An appliance of its own for each test: the real binary in a network namespace, joined by a cable to a second namespace
+//! where machines are simulated. Nothing of the host's network is touched, and everything goes when the value is dropped,
+//! also when a test panics.
+//!
+//! ```text
+//! namespace ov…s                              namespace ov…n
+//!   overture serve ── prov0 10.77.0.1/16 ═══ eth0 10.77.0.2/16 ── simulated machines
+//!   api.sock, state, log in a folder            every address of 10.77.128.0/17, where the pool lies
+//! ```
+//!
+//! It does not know what is tested. Needs root, `ip` and `ethtool`.
+#![allow(dead_code)] // each test program uses its own part of it
+
+pub mod agent;
+pub mod answer;
+pub mod machine;
+pub mod metrics;
+pub mod random;
+
+pub use answer::Answer;
+pub use metrics::Metrics;
+
+use lab::netns::{End, Namespace, veth_pair};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::fs::{self, File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tests_sim::Mac;
+
+/// The appliance's address.
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// An address of the machines' side that nobody leased.
+pub const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The machines' interface.
+pub const CARD: &str = "eth0";
+/// The machine whose MAC address the interface has: the one that whole boots are done with.
+pub const WHOLE: u32 = 1;
+/// How long anything may take that should happen soon: a busy machine with two cores.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a service that was told to stop may take.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What differs from test to test.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    /// Addresses to lease, within 10.77.128.0/17.
+    pub pool: &'static str,
+    /// The lease time.
+    pub lease_seconds: u32,
+    /// The state folder; one of the appliance's own when not said.
+    pub state: Option<PathBuf>,
+    /// Length of the file that is served as `ramdisk`.
+    pub ramdisk_bytes: usize,
+    /// More text for the site's file: `[[node]]` blocks.
+    pub more_site: String,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        let pool = "10.77.128.1-10.77.128.200";
+        Self { pool, lease_seconds: 3600, state: None, ramdisk_bytes: 300_000, more_site: String::new() }
+    }
+}
+
+/// A service with a cable to simulated machines.
+#[derive(Debug)]
+pub struct Appliance {
+    child: Option<Child>,
+    socket: PathBuf,
+    wishes: Wishes,
+    // Dropped after the process, in this order.
+    servers: Namespace,
+    nodes: Namespace,
+    folder: tempfile::TempDir,
+}
+
+impl Appliance {
+    /// Starts one as most tests want it, and waits until everything is bound.
+    pub fn start() -> Self {
+        Self::start_as(Wishes::default())
+    }
+
+    /// Starts one, and waits until everything is bound.
+    pub fn start_as(wishes: Wishes) -> Self {
+        let mut appliance = Self::prepare(wishes);
+        appliance.resume();
+        appliance
+    }
+
+    /// Everything but the running service.
+    pub fn prepare(wishes: Wishes) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        assert!(nix::unistd::geteuid().is_root(), "this test makes network namespaces: run it as root");
+        let name = format!("ov{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let servers = Namespace::create(&format!("{name}s")).expect("a network namespace");
+        let nodes = Namespace::create(&format!("{name}n")).expect("a network namespace");
+        let (prov, card) = (End::new(&servers, "prov0").with_address("10.77.0.1/16"), End::new(&nodes, CARD).with_address("10.77.0.2/16"));
+        veth_pair(&prov, &card).expect("a cable");
+        nodes.ip(&["link", "set", CARD, "address", &Mac::numbered(WHOLE).to_string()]).expect("a MAC address");
+        // Whatever address of the pool a machine is given, a socket can have it without further ado.
+        nodes.ip(&["route", "add", "local", "10.77.128.0/17", "dev", "lo"]).expect("a route");
+        let folder = tempfile::Builder::new().prefix("overture-test-").tempdir().expect("a folder");
+        let socket = folder.path().join("api.sock");
+        let appliance = Self { child: None, socket, wishes, servers, nodes, folder };
+        appliance.write_files();
+        appliance
+    }
+
+    fn write_files(&self) {
+        let folder = self.folder();
+        for (name, bytes) in [
+            ("vmlinuz", pattern(200_000)),
+            ("ramdisk", pattern(self.wishes.ramdisk_bytes)),
+            ("undionly.kpxe", pattern(70_000)),
+            ("snponly.efi", pattern(146_800)),
+        ] {
+            fs::write(folder.join(name), bytes).expect("a boot file");
+        }
+        fs::create_dir_all(folder.join("site")).expect("a folder");
+        fs::write(folder.join("site/site.toml"), self.site("")).expect("the site");
+        fs::write(self.config(), self.settings(&self.state(), &self.socket)).expect("the settings");
+    }
+
+    /// The site's only file, with more text at its end.
+    pub fn site(&self, more: &str) -> String {
+        let Wishes { pool, lease_seconds, more_site, .. } = &self.wishes;
+        format!(
+            "[site]\nname = \"hall-1\"\n\n[network.provision]\ninterface = \"prov0\"\nsubnet = \"10.77.0.0/16\"\ngateway = \"{SERVER}\"\n\
+             dhcp = \"here\"\npool = \"{pool}\"\nlease_seconds = {lease_seconds}\nunknown = \"discover\"\n\n{more_site}\n{more}"
+        )
+    }
+
+    /// An `overture.toml` with the usual ports.
+    pub fn settings(&self, state: &Path, socket: &Path) -> String {
+        let folder = self.folder().display();
+        let (state, socket) = (state.display(), socket.display());
+        format!(
+            "state = \"{state}\"\nsite = \"{folder}/site\"\n[boot]\nfiles = \"{folder}\"\nipxe = \"{folder}\"\n[operators]\nsocket = \"{socket}\"\n"
+        )
+    }
+
+    /// The folder with everything in it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The settings' file.
+    pub fn config(&self) -> PathBuf {
+        self.folder().join("overture.toml")
+    }
+
+    /// The state folder.
+    pub fn state(&self) -> PathBuf {
+        self.wishes.state.clone().unwrap_or_else(|| self.folder().join("state"))
+    }
+
+    /// The operators' socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The namespace of the service.
+    pub fn servers(&self) -> &Namespace {
+        &self.servers
+    }
+
+    /// The process that runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the service was started").id()
+    }
+
+    fn bound(&self) -> PathBuf {
+        self.folder().join("bound.json")
+    }
+
+    /// The command `overture serve` in the service's namespace.
+    pub fn serve(&self, config: &Path, bound: Option<&Path>) -> Command {
+        let mut command = self.servers.command(env!("CARGO_BIN_EXE_overture"));
+        command.args(["serve", "--config"]).arg(config).env_remove("OVERTURE_SOCKET").env_remove("OVERTURE_STATE").env_remove("OVERTURE_SITE");
+        if let Some(bound) = bound {
+            command.arg("--bound").arg(bound);
+        }
+        command
+    }
+
+    /// Starts the service on what is there, and does not wait.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "the service runs already");
+        let _ = fs::remove_file(self.bound());
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log");
+        let mut command = self.serve(&self.config(), Some(&self.bound()));
+        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("`ip` starts: run `make deps`"));
+    }
+
+    /// Starts the service on what is there, and waits until everything is bound.
+    pub fn resume(&mut self) {
+        self.spawn();
+        let deadline = Instant::now() + PATIENCE;
+        while !self.bound().exists() {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));
+            assert!(ended.is_none(), "the service ended at its start ({ended:?}):\n{}", self.log());
+            assert!(Instant::now() < deadline, "the service is not ready after {PATIENCE:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Kills the service as a power cut would (SIGKILL).
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a child can be killed");
+            child.wait().expect("a child can be waited for");
+        }
+    }
+
+    /// Kills the service and starts it again.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.resume();
+    }
+
+    /// Tells the service to stop (SIGTERM); it must end in time, and well.
+    pub fn stop(&mut self) {
+        let (status, took) = self.terminate();
+        assert!(status.success(), "the service ended with {status} after SIGTERM:\n{}", self.log());
+        assert!(took < STOP_WITHIN, "the service took {took:?} to stop:\n{}", self.log());
+    }
+
+    /// Tells the service to stop and waits for it.
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let mut child = self.child.take().expect("the service was started");
+        let began = Instant::now();
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("a child can be told to stop");
+        loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                return (status, began.elapsed());
+            }
+            if began.elapsed() > 2 * STOP_WITHIN {
+                self.child = Some(child);
+                panic!("the service does not stop:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Asks the operators' API.
+    pub fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.try_api(method, path, body).expect("the operators' API answers")
+    }
+
+    /// Asks the operators' API, which may be gone.
+    pub fn try_api(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<Answer> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        stream.set_read_timeout(Some(2 * PATIENCE))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        answer::ask(&mut stream, method, path, &[("content-type", "application/json")], body.as_bytes())
+    }
+
+    /// Asks the operators' API for something that is there.
+    pub fn get(&self, path: &str) -> Value {
+        let answer = self.api("GET", path, None);
+        assert_eq!(answer.status, 200, "GET {path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// What the service has counted.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.api("GET", "/metrics", None).text())
+    }
+
+    /// The command line of the same binary, pointed at this service.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_overture"));
+        command.args(arguments).env("OVERTURE_SOCKET", &self.socket).output().expect("the binary starts")
+    }
+
+    /// Runs `work` on a thread on the machines' side of the cable.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.nodes.enter_thread(work).expect("a thread enters a namespace")
+    }
+
+    /// What the service said, from all its starts.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log_bytes()).into_owned()
+    }
+
+    /// What the service said, unchanged.
+    pub fn log_bytes(&self) -> Vec<u8> {
+        fs::read(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder().join("service.log")
+    }
+
+    /// Begins to watch how much memory the service has at most, bytes; what it has now.
+    pub fn watch_memory(&self) -> u64 {
+        // proc(5): 5 resets the peak to what is resident now.
+        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("the peak can be reset");
+        self.memory("VmRSS")
+    }
+
+    /// The most memory that the service has had since it was watched, bytes.
+    pub fn memory_peak(&self) -> u64 {
+        self.memory("VmHWM")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the service lives");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kib: u64 = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).expect("an amount in kB");
+        kib << 10
+    }
+
+    /// Fails unless the process that was started first still runs.
+    pub fn assert_alive(&mut self) {
+        let child = self.child.as_mut().expect("the service was started");
+        let ended = child.try_wait().expect("a child");
+        assert!(ended.is_none(), "the service has ended ({ended:?}):\n{}", self.log());
+        assert!(!self.log().contains("panicked at"), "the service has panicked:\n{}", self.log());
+    }
+}
+
+impl Drop for Appliance {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.char_indices().rev().nth(6000).map_or(0, |(at, _)| at);
+            eprintln!("--- the end of the service's log ---\n{}", &log[from..]);
+        }
+    }
+}
+
+/// A port of the appliance.
+pub fn at(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(SERVER, port)
+}
+
+/// Waits until something holds; `what` names it: "the lease is kept".
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, &mut holds);
+}
+
+/// Waits so long until something holds.
+pub fn eventually_within(patience: Duration, what: &str, holds: &mut dyn FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !holds() {
+        assert!(Instant::now() < deadline, "after {patience:?} it does still not hold that {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether the longer tests are wanted, which `make test-all` does.
+pub fn is_long() -> bool {
+    std::env::var_os("OVERTURE_LONG").is_some_and(|value| !value.is_empty())
+}
+
+/// Bytes that no two places have alike.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 31 + at / 251) as u8).collect()
+}
+
+/// A file's bytes, for a look at whether it was touched.
+pub fn bytes_of(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Opens a file for changing some of its bytes.
+pub fn opened(path: &Path) -> File {
+    OpenOptions::new().read(true).write(true).open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
