@@ -1,4 +1,4 @@
-//! What must not outlive a run: processes, namespaces, control groups. Given back when its owner is dropped; by
+//! What must not outlive a run: processes, namespaces, control groups, folders. Given back when its owner is dropped; by
 //! a thread of its own when a signal ends the run; and by the next run when this one was killed.
 
 use anyhow::Context;
@@ -26,6 +26,8 @@ pub enum Thing {
     Namespace(String),
     /// The folder of a control group.
     ControlGroup(PathBuf),
+    /// A folder with everything in it.
+    Folder(PathBuf),
 }
 
 /// Gives it back when dropped.
@@ -58,6 +60,27 @@ impl Drop for Owned {
     }
 }
 
+/// A new folder for whatever a contestant writes or reads; gone when dropped.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _owned: Owned,
+}
+
+impl Folder {
+    /// Makes one among the machine's temporary files.
+    pub fn new() -> anyhow::Result<Self> {
+        let made = tempfile::Builder::new().prefix(&name("")).tempdir().context("could not make a folder for temporary files")?;
+        let path = made.keep();
+        Ok(Self { _owned: own(Thing::Folder(path.clone())), path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// A name for a namespace or a control group of this run.
 pub fn name(what: &str) -> String {
     format!("{PREFIX}{}-{what}", std::process::id())
@@ -76,9 +99,10 @@ pub fn begin() -> anyhow::Result<()> {
         eprintln!("bench: ended by {signal}, cleaning up");
         // Never unlocked again: whoever still works here cannot own anything new.
         let mut things = lock(&THINGS);
-        while let Some((_, thing)) = things.by_number.pop_last() {
-            thing.give_back();
-        }
+        let mut left: Vec<Thing> = std::mem::take(&mut things.by_number).into_values().collect();
+        // Processes first: they use all the rest.
+        left.sort_by_key(|thing| !matches!(thing, Thing::Process(_)));
+        left.into_iter().for_each(Thing::give_back);
         std::process::exit(128 + signal as i32);
     });
     sweep();
@@ -88,6 +112,9 @@ pub fn begin() -> anyhow::Result<()> {
 fn sweep() {
     for name in leftovers(Path::new("/run/netns")) {
         Thing::Namespace(name).give_back();
+    }
+    for name in leftovers(&std::env::temp_dir()) {
+        Thing::Folder(std::env::temp_dir().join(name)).give_back();
     }
     for folder in crate::cpu::parents() {
         for name in leftovers(&folder) {
@@ -120,6 +147,11 @@ impl Thing {
                 // Busy until the kernel has forgotten the processes that ended in it.
                 if !soon(|| std::fs::remove_dir(&folder).is_ok() || !folder.exists()) {
                     eprintln!("bench: the control group {} could not be removed", folder.display());
+                }
+            }
+            Self::Folder(folder) => {
+                if let Err(error) = std::fs::remove_dir_all(&folder) {
+                    eprintln!("bench: could not remove {}: {error}", folder.display());
                 }
             }
         }

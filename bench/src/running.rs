@@ -1,12 +1,12 @@
 //! A contestant that was started.
 
-use crate::cleanup::{self, Owned, Thing, lock};
+use crate::cleanup::{self, Folder, Owned, Thing, lock};
 use crate::contestants::{Contestant, Programs, Setup};
 use crate::cpu::Meter;
 use crate::hall::Hall;
 use anyhow::{Context, bail};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,15 +23,16 @@ pub struct Running {
     pid: u32,
     log: PathBuf,
     started: Instant,
-    meter: Meter,
+    // Dropped in this order: a control group can only be removed when its process has ended.
     _process: Owned,
-    _folder: tempfile::TempDir,
+    meter: Meter,
+    _folder: Folder,
 }
 
 impl Running {
     /// Starts a contestant on its side of the hall, with a new empty folder for all that it writes.
-    pub fn start(contestant: &dyn Contestant, programs: &Programs, hall: &Hall, files: Option<&std::path::Path>) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("ovbench-").tempdir().context("could not make a folder for a contestant")?;
+    pub fn start(contestant: &dyn Contestant, programs: &Programs, hall: &Hall, files: Option<&Path>) -> anyhow::Result<Self> {
+        let folder = Folder::new()?;
         let log = folder.path().join("log");
         let mut command = contestant.command(programs, &Setup { folder: folder.path(), files })?;
         let output = File::create(&log).and_then(|file| Ok((file.try_clone()?, file)));
@@ -45,8 +46,7 @@ impl Running {
         let pid = child.id();
         let child = Arc::new(Mutex::new(child));
         let process = cleanup::own(Thing::Process(child.clone()));
-        // Declared before the meter's group is used, dropped by hand in `drop`'s order: process first, then its group.
-        Ok(Self { name: contestant.name(), child, pid, log, started, meter: Meter::attach(pid), _process: process, _folder: folder })
+        Ok(Self { name: contestant.name(), child, pid, log, started, _process: process, meter: Meter::attach(pid), _folder: folder })
     }
 
     /// Its number.

@@ -1,4 +1,4 @@
-//! A case as a table for people: measures down, contestants across.
+//! A case as a table for people: measures down, contestants across. In Markdown, because results end up in decision records.
 
 use crate::cases::Case;
 use crate::report::{Measured, Report, Series, shown};
@@ -9,7 +9,7 @@ pub fn of(report: &Report, case: &dyn Case) -> String {
     let Some(measured) = report.of(case) else { return String::new() };
     let names: Vec<&str> = case.contestants().iter().copied().filter(|name| measured.contestants.contains_key(name)).collect();
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::ASCII_MARKDOWN);
     let goals = if measured.goals.is_empty() { None } else { Some("goal") };
     table.set_header(["measure"].into_iter().chain(names.iter().copied()).chain(goals));
     for measure in measures(measured) {
@@ -17,7 +17,7 @@ pub fn of(report: &Report, case: &dyn Case) -> String {
         table.add_row([measure.to_owned()].into_iter().chain(cells).chain(goals.map(|_| goal(measured, measure))));
     }
     let notes: String = measured.notes.iter().map(|note| format!("{note}\n")).collect();
-    format!("\n{}: {}; median (least–greatest)\n{table}\n{notes}", measured.case, measured.about)
+    format!("\n{}: {}; median (least–greatest)\n\n{table}\n{notes}", measured.case, measured.about)
 }
 
 /// Every measure, in the order in which they came up.

@@ -139,8 +139,8 @@ impl LeaseTable {
         Ok((address, rule))
     }
 
-    /// Decides a DHCPREQUEST for `address`. `selecting` when the machine answers our own offer (RFC 2131, 4.3.2);
-    /// otherwise it verifies, renews or rebinds an address it had before.
+    /// Decides a DHCPREQUEST for `address`, whether it answers our offer, verifies, renews or rebinds (RFC 2131, 4.3.2).
+    /// Open offers are not kept on disk: after a restart, a machine that answers one gets its address if it is free.
     #[allow(clippy::too_many_arguments)]
     pub fn request(
         &mut self,
@@ -148,7 +148,6 @@ impl LeaseTable {
         name: &str,
         mac: MacAddr,
         address: Ipv4Addr,
-        selecting: bool,
         host_name: Option<String>,
         taken: &[Ipv4Addr],
         now: Timestamp,
@@ -161,7 +160,7 @@ impl LeaseTable {
         }
         let leases = self.networks.entry(name.to_owned()).or_default();
         leases.drop_lapsed_offers(now);
-        let fixed = fixed_address(site, mac, network);
+        let fixed = leases.fixed_address(site, network, mac, taken, now);
         if let Some(fixed) = fixed
             && fixed != address
         {
@@ -186,9 +185,6 @@ impl LeaseTable {
                 return Requested::Refuse(format!("{address} is no longer in the pool {}", network.pool));
             }
             return leases.reserve_for(lease, now);
-        }
-        if selecting {
-            return Requested::Refuse(format!("{address} was not offered to this machine"));
         }
         match leases.by_mac.get(&mac) {
             Some(other) => Requested::Refuse(format!("this machine holds {other}, not {address}")),
@@ -262,11 +258,14 @@ pub fn remaining_seconds(lease: &Lease, now: Timestamp) -> Option<u32> {
     u32::try_from(seconds_between(now, lease.expires)).ok().filter(|&left| left > 0)
 }
 
-fn fixed_address(site: &Site, mac: MacAddr, network: &Network) -> Option<Ipv4Addr> {
-    site.nodes.iter().find(|node| node.mac == Some(mac)).and_then(|node| node.address).filter(|address| network.subnet.contains(address))
-}
-
 impl Leases {
+    /// The address that the site names for a machine, unless it is the appliance's own, or still somebody else's because
+    /// the site named it only now: one address is never promised to two.
+    fn fixed_address(&self, site: &Site, network: &Network, mac: MacAddr, taken: &[Ipv4Addr], now: Timestamp) -> Option<Ipv4Addr> {
+        let named = site.nodes.iter().find(|node| node.mac == Some(mac)).and_then(|node| node.address)?;
+        (network.subnet.contains(&named) && !taken.contains(&named) && self.is_free_for(named, mac, now)).then_some(named)
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn choose(
         &mut self,
@@ -278,7 +277,7 @@ impl Leases {
         taken: &[Ipv4Addr],
         now: Timestamp,
     ) -> Result<(Ipv4Addr, Rule), NoAddress> {
-        if let Some(fixed) = fixed_address(site, mac, network) {
+        if let Some(fixed) = self.fixed_address(site, network, mac, taken, now) {
             return Ok((fixed, "the site names this address for the machine"));
         }
         let usable = |leases: &Self, address: Ipv4Addr| {
@@ -438,7 +437,7 @@ mod tests {
 
     fn take(table: &mut LeaseTable, site: &Site, mac: MacAddr, now: Timestamp) -> Result<Ipv4Addr, NoAddress> {
         let (address, _) = table.offer(site, NET, mac, None, &[], now)?;
-        match table.request(site, NET, mac, address, true, None, &[], now) {
+        match table.request(site, NET, mac, address, None, &[], now) {
             Requested::Grant(lease) => table.granted(lease),
             other => panic!("{other:?}"),
         }
@@ -460,7 +459,7 @@ mod tests {
         let first = table.offer(&site, NET, mac(1), None, &[], at(0)).expect("an address").0;
         let second = table.offer(&site, NET, mac(2), Some(first), &[], at(0)).expect("an address").0;
         assert_ne!(first, second);
-        assert!(matches!(table.request(&site, NET, mac(2), first, true, None, &[], at(1)), Requested::Refuse(_)));
+        assert!(matches!(table.request(&site, NET, mac(2), first, None, &[], at(1)), Requested::Refuse(_)));
     }
 
     #[test]
@@ -490,18 +489,17 @@ mod tests {
         type Check = fn(&Requested) -> bool;
         let granted: Check = |r| matches!(r, Requested::Grant(_));
         let refused: Check = |r| matches!(r, Requested::Refuse(_));
-        let cases: [(&str, MacAddr, Ipv4Addr, bool, Check); 8] = [
-            ("renewing its own", mac(1), held, false, granted),
-            ("another's address", mac(2), held, false, refused),
-            ("an address of another network", mac(1), Ipv4Addr::new(192, 168, 1, 4), false, refused),
-            ("another than it holds", mac(1), free, false, refused),
-            ("selecting what was not offered", mac(2), free, true, refused),
-            ("a forgotten but free address", mac(2), free, false, granted),
-            ("outside the pool", mac(2), ip(9), false, refused),
-            ("the appliance's own", mac(2), ip(130), false, refused),
+        let cases: [(&str, MacAddr, Ipv4Addr, Check); 7] = [
+            ("renewing its own", mac(1), held, granted),
+            ("another's address", mac(2), held, refused),
+            ("an address of another network", mac(1), Ipv4Addr::new(192, 168, 1, 4), refused),
+            ("another than it holds", mac(1), free, refused),
+            ("a forgotten but free address", mac(2), free, granted),
+            ("outside the pool", mac(2), ip(9), refused),
+            ("the appliance's own", mac(2), ip(130), refused),
         ];
-        for (what, who, address, selecting, check) in cases {
-            let answer = table.request(&site, NET, who, address, selecting, None, &[ip(130)], at(10));
+        for (what, who, address, check) in cases {
+            let answer = table.request(&site, NET, who, address, None, &[ip(130)], at(10));
             assert!(check(&answer), "{what}: {answer:?}");
         }
     }
@@ -509,13 +507,13 @@ mod tests {
     #[test]
     fn an_address_being_written_to_disk_is_granted_to_nobody_else() {
         let (site, mut table) = (site("10.20.0.100-10.20.0.150"), LeaseTable::default());
-        let lease = match table.request(&site, NET, mac(1), ip(120), false, None, &[], at(0)) {
+        let lease = match table.request(&site, NET, mac(1), ip(120), None, &[], at(0)) {
             Requested::Grant(lease) => lease,
             other => panic!("{other:?}"),
         };
-        assert!(matches!(table.request(&site, NET, mac(2), ip(120), false, None, &[], at(1)), Requested::Refuse(_)));
+        assert!(matches!(table.request(&site, NET, mac(2), ip(120), None, &[], at(1)), Requested::Refuse(_)));
         table.granted(lease);
-        assert!(matches!(table.request(&site, NET, mac(2), ip(120), false, None, &[], at(100)), Requested::Refuse(_)));
+        assert!(matches!(table.request(&site, NET, mac(2), ip(120), None, &[], at(100)), Requested::Refuse(_)));
     }
 
     #[test]
@@ -546,7 +544,25 @@ mod tests {
         site.nodes.push(DeclaredNode { name: "w1".into(), serial: None, uuid: None, mac: Some(mac(1)), address: Some(ip(20)) });
         let mut table = LeaseTable::default();
         assert_eq!(take(&mut table, &site, mac(1), at(0)), Ok(ip(20)));
-        assert!(matches!(table.request(&site, NET, mac(1), ip(100), false, None, &[], at(1)), Requested::Refuse(_)));
+        assert!(matches!(table.request(&site, NET, mac(1), ip(100), None, &[], at(1)), Requested::Refuse(_)));
+    }
+
+    #[test]
+    fn a_declared_address_that_another_still_holds_is_not_promised_twice() {
+        let (mut site, mut table) = (site("10.20.0.100-10.20.0.101"), LeaseTable::default());
+        let held = take(&mut table, &site, mac(2), at(0)).expect("an address");
+        site.networks.get_mut(NET).expect("network").pool = "10.20.0.101-10.20.0.102".parse().expect("range");
+        site.nodes.push(DeclaredNode { name: "w1".into(), serial: None, uuid: None, mac: Some(mac(1)), address: Some(held) });
+        assert_eq!(take(&mut table, &site, mac(1), at(10)), Ok(ip(101)), "another until then");
+        assert_eq!(take(&mut table, &site, mac(1), at(700)), Ok(held));
+    }
+
+    #[test]
+    fn an_offer_made_before_a_restart_is_honoured_if_the_address_is_free() {
+        let (site, mut table) = (site("10.20.0.100-10.20.0.150"), LeaseTable::default());
+        let (offered, _) = table.offer(&site, NET, mac(1), None, &[], at(0)).expect("an address");
+        let mut restarted = LeaseTable::default();
+        assert!(matches!(restarted.request(&site, NET, mac(1), offered, None, &[], at(4)), Requested::Grant(_)));
     }
 
     #[test]
@@ -563,7 +579,7 @@ mod tests {
         let held = take(&mut table, &site, mac(1), at(0)).expect("an address");
         let offered = (0..10_000).filter(|&n| table.offer(&site, NET, random(n), None, &[], at(0)).is_ok()).count();
         assert_eq!(offered, MOST_OFFERS);
-        assert!(matches!(table.request(&site, NET, mac(1), held, false, None, &[], at(1)), Requested::Grant(_)), "renewals go on");
+        assert!(matches!(table.request(&site, NET, mac(1), held, None, &[], at(1)), Requested::Grant(_)), "renewals go on");
         assert_eq!(take(&mut table, &site, mac(1), at(1)), Ok(held), "and a machine with a lease boots");
         assert!(table.offer(&site, NET, random(3), None, &[], at(1)).is_ok(), "who has an offer keeps it");
         assert!(table.offer(&site, NET, random(20_000), None, &[], at(61)).is_ok(), "and the flood passes");

@@ -31,7 +31,7 @@ pub enum Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// The lab has no such machine.
-    #[error("the lab has no machine {wanted:?}: its machines are {}", .known.join(", "))]
+    #[error("the lab has no machine `{wanted}`: its machines are {}", .known.join(", "))]
     NoSuchMachine {
         /// What was asked for, made printable.
         wanted: String,

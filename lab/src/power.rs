@@ -35,7 +35,7 @@ impl FromStr for Power {
 #[derive(Debug, thiserror::Error)]
 pub enum PowerError {
     /// The lab has no such machine.
-    #[error("the lab has no machine {wanted:?}: its machines are {}", .known.join(", "))]
+    #[error("the lab has no machine `{wanted}`: its machines are {}", .known.join(", "))]
     NoSuchMachine {
         /// What was asked for, made printable.
         wanted: String,

@@ -24,7 +24,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// Why QEMU could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum QmpError {
-    /// Nobody listens: QEMU does not run.
+    /// Nobody listens, or nobody does any more: QEMU does not run.
     #[error("QEMU does not answer on its control socket")]
     Unreachable(#[source] io::Error),
     /// It listens and says nothing: somebody else is connected, or it hangs.
@@ -119,7 +119,9 @@ impl Qmp {
                 Ok(())
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(e) => Err(QmpError::Silent(e)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Err(QmpError::Silent(e)),
+            // A reset, because QEMU ended with our connection still in its queue.
+            Err(e) => Err(QmpError::Unreachable(e)),
         }
     }
 }

@@ -43,7 +43,7 @@ impl std::fmt::Display for BootPoint {
 }
 
 /// What begins a line, and what it shows. The last line that shows anything counts: after a reset a boot begins anew.
-const SIGNS: [(&str, BootPoint); 13] = [
+const SIGNS: [(&str, BootPoint); 14] = [
     ("SeaBIOS (", BootPoint::Firmware),
     ("Booting from ", BootPoint::Firmware),
     ("BdsDxe: ", BootPoint::Firmware),
@@ -55,6 +55,8 @@ const SIGNS: [(&str, BootPoint); 13] = [
     ("iPXE 2.", BootPoint::Ipxe),
     ("Configuring (net", BootPoint::Ipxe),
     ("Filename: ", BootPoint::Ipxe),
+    // Our boot scripts; the agent writes the name small.
+    ("Overture: ", BootPoint::Ipxe),
     ("Linux version ", BootPoint::Kernel),
     ("overture: ", BootPoint::Agent),
 ];

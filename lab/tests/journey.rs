@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::hardware::Firmware;
-use lab::{AccelWish, BootPoint, CreateError, Lab, LabName, Plan, Power, PowerError, ProcessState, StartError, namespace_names};
+use lab::{
+    AccelWish, BootPoint, ConsoleError, CreateError, Lab, LabName, Plan, Power, PowerError, ProcessState, StartError, namespace_names,
+};
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -133,6 +137,19 @@ fn power_and_reset_do_what_the_buttons_of_a_machine_do() {
     lab.power("vm1", Power::On).unwrap();
     wait_until("it speaks a third time, and the log was kept", || banners(&lab) == 3);
     assert!(matches!(lab.power("vm7", Power::On), Err(PowerError::NoSuchMachine { .. })));
+}
+
+#[test]
+fn a_console_is_for_one_visitor_and_for_machines_that_run() {
+    let place = Place::new();
+    let mut lab = place.create(1, 0);
+    assert!(matches!(lab.console("vm1"), Err(ConsoleError::Off { .. })));
+    lab.start_nodes().unwrap();
+    let mut visitor = UnixStream::connect(lab.folder().console_socket("vm1")).unwrap();
+    visitor.read_exact(&mut [0; 1]).unwrap();
+    assert!(matches!(lab.console("vm1"), Err(ConsoleError::Busy { .. })));
+    let unknown = lab.console("vm\u{1b}9").unwrap_err();
+    assert_eq!(unknown.to_string(), "the lab has no machine `vm\\u{1b}9`: its machines are vm1");
 }
 
 #[test]

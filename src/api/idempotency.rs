@@ -1,13 +1,15 @@
 //! The same write sent twice is done once: a request with an `Idempotency-Key` gets the answer that the key got first.
+//! And a write that has begun is finished, also when whoever asked for it has gone.
 
+use super::extract::collect;
 use super::{Api, refuse, store_problem};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::ports::Answered;
-use http_body_util::BodyExt;
 use inventory::problem::Problem;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -15,8 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest key, characters.
 const LONGEST_KEY: usize = 128;
-/// The largest body of a write or an answer, bytes.
-const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 /// Keys of writes that are under way.
 #[derive(Clone, Default)]
@@ -41,14 +41,16 @@ impl Drop for UnderWay {
 }
 
 pub(super) async fn middleware(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return next.run(request).await;
+    }
     match request.headers().get("idempotency-key").cloned() {
-        Some(key) if !reads => once(api, key, request, next).await.unwrap_or_else(Problem::into_response),
-        _ => next.run(request).await,
+        Some(key) => keyed(api, &key, request, next).await.unwrap_or_else(Problem::into_response),
+        None => to_the_end(next.run(request)).await,
     }
 }
 
-async fn once(api: Api, key: HeaderValue, request: Request, next: Next) -> Result<Response, Problem> {
+async fn keyed(api: Api, key: &HeaderValue, request: Request, next: Next) -> Result<Response, Problem> {
     let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())).map(str::to_owned);
     let Some(key) = key else {
         return Err(refuse(
@@ -58,15 +60,15 @@ async fn once(api: Api, key: HeaderValue, request: Request, next: Next) -> Resul
         ));
     };
     let (parts, body) = request.into_parts();
-    let body =
-        collect(body).await.ok_or_else(|| refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large, or broke off."))?;
+    let body = collect(body).await?;
+    Ok(to_the_end(async move { once(api, key, parts, body, next).await.unwrap_or_else(Problem::into_response) }).await)
+}
+
+async fn once(api: Api, key: String, parts: Parts, body: Bytes, next: Next) -> Result<Response, Problem> {
     let digest = fingerprint(&parts.method, &parts.uri.to_string(), &body);
     let Some(_under_way) = api.writes.begin(&key) else {
-        return Err(refuse(
-            StatusCode::CONFLICT,
-            "in_progress",
-            "A write with this `Idempotency-Key` is under way; ask again in a moment.",
-        ));
+        return Err(refuse(StatusCode::CONFLICT, "in_progress", "A write with this `Idempotency-Key` is under way; ask again in a moment.")
+            .retry_after(1));
     };
     if let Some(before) = api.store.answered(&key).await.map_err(|error| store_problem(&error))? {
         if before.request != digest {
@@ -98,16 +100,25 @@ async fn once(api: Api, key: HeaderValue, request: Request, next: Next) -> Resul
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
+/// Works in a task of its own: a connection that ends drops what works for it, and a site that is kept but not in force
+/// would be worse than either.
+async fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Response {
+    tokio::spawn(work).await.unwrap_or_else(|_| {
+        refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "This is a mistake in the service; its log says more. Look at what is in force before you try again.",
+        )
+        .into_response()
+    })
+}
+
 fn repeated(before: Answered) -> Response {
     let status = StatusCode::from_u16(before.status).unwrap_or(StatusCode::OK);
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
     let mut response = (status, [(header::CONTENT_TYPE, kind)], before.body).into_response();
     response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
     response
-}
-
-async fn collect(body: Body) -> Option<Bytes> {
-    http_body_util::Limited::new(body, MOST_BYTES).collect().await.ok().map(|body| body.to_bytes())
 }
 
 fn fingerprint(method: &Method, uri: &str, body: &[u8]) -> String {

@@ -11,6 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 
+/// What is counted, for Prometheus.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "service",
+    responses((status = 200, description = "OpenMetrics 1.0", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let mut registry = Registry::with_prefix("overture");
     let mut families: BTreeMap<&'static str, Family<Vec<(String, String)>, Counter>> = BTreeMap::new();

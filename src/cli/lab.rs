@@ -301,7 +301,7 @@ impl Board {
 
     /// Shows where a machine is; answers whether it has arrived.
     fn show(&mut self, machine: &VmStatus, known: &[NodeView], after: Duration) -> bool {
-        let node = known.iter().find(|node| node.serial.as_ref() == Some(&machine.machine.serial));
+        let node = node_of(machine, known);
         let text = match node {
             Some(node) => format!("in the inventory, {}", node.address),
             None => at(machine),
@@ -318,6 +318,29 @@ impl Board {
             eprintln!("{:>6.1} s  {name}: {text}", after.as_secs_f64());
         }
         node.is_some()
+    }
+}
+
+/// The nodes that the lab's service knows; none when it does not answer.
+fn known(socket: &Path) -> Vec<NodeView> {
+    let asked = || -> Result<Vec<NodeView>, Failure> {
+        let client = Client::at(socket)?;
+        Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(nodes::all(&client))?)
+    };
+    asked().unwrap_or_default()
+}
+
+fn node_of<'n>(machine: &VmStatus, known: &'n [NodeView]) -> Option<&'n NodeView> {
+    known.iter().find(|node| node.serial.as_ref() == Some(&machine.machine.serial))
+}
+
+/// Where a machine is, by its serial line and, once it waits for orders there, by the inventory.
+fn place(machine: &VmStatus, known: &[NodeView]) -> String {
+    match node_of(machine, known) {
+        Some(node) if machine.point == BootPoint::Agent && matches!(machine.process, ProcessState::Running { .. }) => {
+            format!("in the inventory, {}", node.address)
+        }
+        _ => at(machine),
     }
 }
 
@@ -338,6 +361,7 @@ fn status(which: &Which, format: Format) -> Result<(), Failure> {
     let lab = Lab::open(&which.name, &base_folder())?;
     let status: LabStatus = lab.status();
     let socket = lab.folder().service().join(SOCKET);
+    let known = known(&socket);
     if format.output == Output::Json {
         let mut value = serde_json::to_value(&status)?;
         value["socket"] = socket.to_string_lossy().into_owned().into();
@@ -363,7 +387,7 @@ fn status(which: &Which, format: Format) -> Result<(), Failure> {
             machine.machine.serial.clone(),
             machine.machine.mac.to_string(),
             state(machine.process),
-            at(machine),
+            place(machine, &known),
             machine.last_line.clone().unwrap_or_default(),
         ]
     });

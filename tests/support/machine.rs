@@ -1,7 +1,7 @@
 //! Simulated machines as tests use them. All of this runs on the machines' side: see [`super::Appliance::inside`].
 
 use super::agent::{Agent, Key};
-use super::{Appliance, CARD, PATIENCE, SERVER, WHOLE, at};
+use super::{Appliance, CARD, PATIENCE, WHOLE, at};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;

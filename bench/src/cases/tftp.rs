@@ -1,6 +1,7 @@
 //! How fast boot programmes are read by TFTP, at what cost, and what a server does when its reader goes away.
 
 use super::Case;
+use crate::cleanup::Folder;
 use crate::contestants::{Contestant, Programs};
 use crate::hall::{CLIENT, Hall, SERVER};
 use crate::report::Sample;
@@ -38,7 +39,7 @@ impl Case for Tftp {
     }
 
     fn round(&self, programs: &Programs, contestant: &dyn Contestant, round: u32) -> anyhow::Result<Vec<Sample>> {
-        let files = tempfile::Builder::new().prefix("ovbench-").tempdir().context("could not make a folder for files")?;
+        let files = Folder::new()?;
         let content = write_files(files.path())?;
         let hall = Hall::open()?;
         let running = Running::start(contestant, programs, &hall, Some(files.path()))?;

@@ -219,10 +219,9 @@ fn requested(request: &Request, here: &Here<'_>, leases: &mut LeaseTable, now: T
     if here.admit(request, known.as_ref()).is_err() {
         return silence(Counted::IgnoredBySite);
     }
-    let selecting = request.server.is_some() && request.ciaddr.is_unspecified();
     let held = leases.held_by(here.name, request.mac, now).filter(|lease| lease.address == address);
     let on_disk = held.and_then(|lease| remaining_seconds(lease, now)).filter(|&left| left >= SHORTEST_PROMISE);
-    match leases.request(here.site, here.name, request.mac, address, selecting, request.host_name.clone(), here.taken, now) {
+    match leases.request(here.site, here.name, request.mac, address, request.host_name.clone(), here.taken, now) {
         Requested::Grant(lease) => grant(request, here, known.as_ref(), lease, on_disk),
         Requested::Refuse(rule) => {
             let message = format!("asked for {address} as {} and was refused (NAK)", speaker_name(request.speaker));
