@@ -13,11 +13,11 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ramdisk ## Boot NODES=3 virtual machines through iPXE into the inventory (KEEP=1 leaves them running)
+demo: ready ramdisk ## Boot NODES=3 virtual machines through iPXE into the inventory (KEEP=1 leaves them running)
 	@scripts/demo.sh $(OVERTURE) $(BOOT) $(NODES)
 
 .PHONY: test
-test: ramdisk lint ## What CI runs: style, unit tests, one BIOS and one UEFI machine from power-on to the inventory
+test: ready ramdisk lint ## What CI runs: style, unit tests, one BIOS and one UEFI machine from power-on to the inventory
 	OVERTURE_BOOT=$(CURDIR)/$(BOOT) cargo test --workspace --locked
 
 .PHONY: test-all
@@ -60,6 +60,10 @@ release: deps ## Build what ships, with link-time optimisation (slow)
 .PHONY: deps
 deps: ## Install the Debian packages that building and testing need (as root)
 	@scripts/deps.sh
+
+.PHONY: ready
+ready: deps
+	@WHAT="make $(firstword $(MAKECMDGOALS))" scripts/ready.sh
 
 .PHONY: expected
 expected: ## Write the expected texts of the tests anew; read the difference before you commit it

@@ -92,9 +92,9 @@ fn processes_of(folder: &Folder, network: &Network) -> Vec<ProcessId> {
             all.extend(namespace.processes());
         }
     }
-    // Each QEMU names its sockets; the slash keeps the lab `a` from ending the machines of `ab`.
-    let nodes = format!("{}/", folder.nodes().display());
-    all.extend(process::found_by_command_line(qemu::PROGRAM, &nodes.replace(',', ",,")));
+    // Each QEMU names its files; the slash keeps the lab `a` from ending the machines of `ab`.
+    let inside = format!("{}/", folder.path().display());
+    all.extend(process::found_by_command_line(qemu::PROGRAM, &inside.replace(',', ",,")));
     all.sort();
     all.dedup();
     all.retain(|process| process.pid != std::process::id());

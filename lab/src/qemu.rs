@@ -123,11 +123,11 @@ mod tests {
         }
         text.push('\n');
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected").join(expected);
-        if std::env::var_os("OVERTURE_REFRESH_EXPECTED").is_some() {
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
             std::fs::write(&file, &text).expect("tests/expected can be written in a checkout");
         }
         let wanted = std::fs::read_to_string(&file).unwrap_or_default();
-        assert_eq!(text, wanted, "{} differs: if it should, run this test with OVERTURE_REFRESH_EXPECTED=1", file.display());
+        assert_eq!(text, wanted, "{} differs: if it should, run this test with UPDATE_EXPECTED=1", file.display());
     }
 
     #[test]

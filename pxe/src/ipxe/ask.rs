@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_says_nothing_is_absent() {
-        let bare = Ask::parse("mac=525400123456&uuid=&serial=To%20be%20filled%20by%20O.E.M.&arch").expect("a question");
+        let bare = Ask::parse("mac=525400123456&uuid=&serial=To%20be%20filled%20by%20O.E.M.&arch=").expect("a question");
         assert_eq!((bare.uuid, bare.serial, bare.arch, bare.platform), (None, None, None, None));
         let odd = Ask::parse(&format!("mac=525400123456&uuid=x&serial={}", "a".repeat(10_000))).expect("a question");
         assert_eq!((odd.uuid, odd.serial), (None, None));

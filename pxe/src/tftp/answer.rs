@@ -344,13 +344,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_file_arrives_whole_whatever_is_lost(length in 0usize..6000, block in 8u16..600, window in 1u16..80, every in 2u64..9, seed: u64) {
+        fn every_file_arrives_whole_whatever_is_lost(
+            length in 0usize..6000,
+            block in 8u16..600,
+            window in 1u16..80,
+            every in 2u64..9,
+            seed: u64,
+        ) {
             let content: Vec<u8> = (0..length).map(|i| (i / 7) as u8).collect();
-            prop_assert_eq!(fetch(length, block, window, |count| (count ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 0xff < 256 / every), content);
+            let lost = |count: u64| (count ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 0xff < 256 / every;
+            prop_assert_eq!(fetch(length, block, window, lost), content);
         }
 
         #[test]
-        fn no_packet_makes_it_send_beyond_its_window(packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..8), 0..40)) {
+        fn no_packet_makes_it_send_beyond_its_window(
+            packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..8), 0..40),
+        ) {
             let (mut transfer, _) = begin(50_000, Options { window: Some(4), ..Options::default() });
             for packet in packets {
                 if let Heard::Send(Sending::Blocks(blocks)) = transfer.hear(&packet) {

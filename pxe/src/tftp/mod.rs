@@ -13,8 +13,10 @@
 //! have the sockets. What a machine should load is not known here: a request is served from a fixed table of names.
 
 pub mod answer;
+mod counts;
 pub mod packet;
 pub mod server;
 mod transfer;
 
-pub use server::{BindError, Counts, ServeError, Server, Settings, Shared};
+pub use counts::Counts;
+pub use server::{BindError, ServeError, Server, Settings, Shared};

@@ -274,7 +274,10 @@ mod tests {
         }
 
         #[test]
-        fn parsing_what_looks_like_a_packet_never_panics(operation in 1u8..7, bytes in proptest::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..600)) {
+        fn parsing_what_looks_like_a_packet_never_panics(
+            operation in 1u8..7,
+            bytes in proptest::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..600),
+        ) {
             let _ = Packet::parse(&[&[0, operation], &bytes[..]].concat());
         }
 

@@ -1,10 +1,11 @@
 //! The socket that requests come to, and the transfers under way.
 
 use super::answer::{Asked, Limits, asked_for};
+use super::counts::Counts;
 use super::packet::{ErrorCode, LONGEST_REQUEST, NotAPacket, Packet, Request, emit_error};
 use super::transfer::{self, Ended, Order};
 use crate::boots::Boots;
-use crate::counts::{counters, one};
+use crate::counts::one;
 use crate::files::BootFiles;
 use crate::leases::LeaseBook;
 use crate::log_limit::LogLimit;
@@ -75,50 +76,6 @@ pub struct Shared {
     pub leases: Arc<LeaseBook>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-}
-
-counters! {
-    /// What happened, by reason.
-    Counts {
-        /// Packets that came to the port of requests.
-        packets,
-        /// Files that were read to the end.
-        completed,
-        /// Questions for a file's length that were answered.
-        size_queries,
-        /// Reads of a name that is not served, or whose file is missing.
-        unknown_file,
-        /// Names that tried to lead elsewhere.
-        forbidden_name,
-        /// Requests to write.
-        write_refused,
-        /// Requests that are not as the RFC has them.
-        malformed_request,
-        /// Packets that are no request, dropped in silence.
-        not_a_request,
-        /// Requests from an address or port that nothing may be sent to.
-        impossible_sender,
-        /// Requests beyond the number of transfers.
-        too_many_transfers,
-        /// Requests beyond the number of transfers of one address.
-        too_many_of_client,
-        /// A request that was sent again before its answer arrived.
-        repeated_request,
-        /// Transfers that a new request of the same port replaced.
-        replaced,
-        /// Transfers that the client gave up.
-        given_up_by_client,
-        /// Transfers whose client fell silent.
-        silent_client,
-        /// Transfers that the stop of the server ended.
-        stopped,
-        /// Transfers for which no socket was to be had, or whose file could not be read.
-        failed,
-        /// Packets at a transfer's port from somebody else.
-        strangers,
-        /// Windows that were sent again.
-        retransmissions,
-    }
 }
 
 /// Why the server does not start.

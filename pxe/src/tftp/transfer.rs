@@ -1,8 +1,9 @@
 //! One file to one client, over a socket of its own.
 
 use super::answer::{Agreed, Heard, Sending, Transfer};
+use super::counts::Counts;
 use super::packet::{ErrorCode, Options, Packet, emit_error};
-use super::server::{Counts, Settings, Shared, socket_at};
+use super::server::{Settings, Shared, socket_at};
 use crate::amount;
 use crate::counts::one;
 use crate::files::OpenError;
