@@ -4,9 +4,18 @@ set -euo pipefail
 overture=$1 boot=$2 nodes=$3
 lab=demo
 
-down() { "$overture" lab down --name $lab; }
+down() { "$overture" lab down --name $lab "$@"; }
+# What a demonstration that failed leaves is what there is to look at.
+end() {
+    [ "$1" != 0 ] || { down; return; }
+    logs=$(mktemp -d "${TMPDIR:-/tmp}/overture-demo.XXXXXX")
+    down --logs "$logs" >/dev/null
+    # There is none when there was no lab yet.
+    rmdir "$logs" 2>/dev/null || echo "The demonstration failed; its logs and the machines' serial lines are in $logs" >&2
+}
+
 down >/dev/null
-[ -n "${KEEP:-}" ] || trap down EXIT
+[ -n "${KEEP:-}" ] || trap 'end $?' EXIT
 started=$(date +%s)
 "$overture" lab up --name $lab --nodes "$nodes" --boot-files "$boot"
 socket=$("$overture" lab status --name $lab --output json | sed -n 's/.*"socket": "\(.*\)".*/\1/p')

@@ -13,8 +13,11 @@ packages=(
 fail() { printf 'make deps: %s\n' "$*" >&2; exit 1; }
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml" | head -n 1)
-command -v cargo >/dev/null && command -v rustc >/dev/null ||
+command -v cargo >/dev/null && command -v rustc >/dev/null || {
+    # sudo replaces PATH, also with -E.
+    [ -z "${SUDO_USER:-}" ] || fail "no Rust toolchain is in root's PATH: keep yours with 'sudo -E env \"PATH=\$PATH\" make …', or install Rust $wanted or newer by rustup"
     fail "no Rust toolchain is installed: install Rust $wanted or newer by rustup (Debian's own rustc is too old)"
+}
 have=$(rustc --version | cut -d ' ' -f 2)
 [ "$(printf '%s\n%s\n' "$wanted" "${have%%-*}" | sort -V | head -n 1)" = "$wanted" ] ||
     fail "Rust $have is too old: run 'rustup update stable' to get $wanted or newer"

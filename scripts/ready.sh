@@ -4,7 +4,7 @@ set -euo pipefail
 
 fail() { printf '%s: %s\n' "${WHAT:-make}" "$*" >&2; exit 1; }
 
-[ "$(id -u)" = 0 ] || fail "network namespaces and taps need root: run 'sudo -E ${WHAT:-make}'"
+[ "$(id -u)" = 0 ] || fail "network namespaces and taps need root: run 'sudo -E env \"PATH=\$PATH\" ${WHAT:-make}'"
 name="ov-ready-$$"
 error=$(ip netns add "$name" 2>&1) ||
     fail "this machine forbids network namespaces ($error): in a container, run it with --privileged, or use a virtual machine"

@@ -29,7 +29,7 @@ pub enum AuthorityError {
     /// A file could not be read or written.
     #[error("could not {attempted} {path}")]
     File {
-        /// read, write.
+        /// read, write, set the mode of.
         attempted: &'static str,
         /// Which.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum AuthorityError {
         #[source]
         source: std::io::Error,
     },
-    /// Only one of its two files is there.
+    /// The certificate is there, and the key is not.
     #[error(
         "{missing} is missing beside {present}: restore it from a backup, or remove both files to make a new authority (nodes that are booting must then start again)"
     )]
@@ -61,25 +61,23 @@ pub enum AuthorityError {
 }
 
 impl Authority {
-    /// Reads the authority from a folder, or makes one there: `authority.pem` and `authority.key` (mode 0600).
+    /// Reads the authority from a folder, or makes one there: `authority.pem` and `authority.key` (mode 0600). A key whose
+    /// certificate is not there gets a new one.
     pub fn load_or_make(folder: &Path) -> Result<Self, AuthorityError> {
         let (certificate_path, key_path) = (folder.join("authority.pem"), folder.join("authority.key"));
         match (certificate_path.exists(), key_path.exists()) {
             (true, true) => Self::load(&certificate_path, &key_path),
             (false, false) => Self::make(&certificate_path, &key_path),
             (true, false) => Err(AuthorityError::Half { present: certificate_path, missing: key_path }),
-            (false, true) => Err(AuthorityError::Half { present: key_path, missing: certificate_path }),
+            (false, true) => Self::certify(&certificate_path, &key_path),
         }
     }
 
     fn load(certificate_path: &Path, key_path: &Path) -> Result<Self, AuthorityError> {
-        let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|source| AuthorityError::File { attempted: "read", path: path.to_owned(), source })
-        };
         let unusable = |path: &Path, what| AuthorityError::Unusable { path: path.to_owned(), what };
         let pem = read(certificate_path)?;
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unusable(certificate_path, "a certificate"))?;
-        let key = KeyPair::from_pem(&read(key_path)?).map_err(|_| unusable(key_path, "a private key"))?;
+        let key = read_key(key_path)?;
         let of_key = rustls::server::ParsedCertificate::try_from(&certificate)
             .is_ok_and(|parsed| *parsed.subject_public_key_info() == *key.subject_public_key_info());
         if !of_key {
@@ -90,9 +88,20 @@ impl Authority {
 
     fn make(certificate_path: &Path, key_path: &Path) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate()?;
-        let certificate = own_params().self_signed(&key)?;
-        // The key first: a certificate without its key would stop the next start.
+        // The key first: a key without its certificate is taken up at the next start, a certificate without its key is not.
         write_private(key_path, key.serialize_pem().as_bytes())?;
+        Self::sign_own(certificate_path, key)
+    }
+
+    /// Takes up a key that has no certificate: the first start was interrupted between the two.
+    fn certify(certificate_path: &Path, key_path: &Path) -> Result<Self, AuthorityError> {
+        tracing::warn!("{} was missing and is made anew: nodes that are booting now must start again", certificate_path.display());
+        let key = read_key(key_path)?;
+        Self::sign_own(certificate_path, key)
+    }
+
+    fn sign_own(certificate_path: &Path, key: KeyPair) -> Result<Self, AuthorityError> {
+        let certificate = own_params().self_signed(&key)?;
         write_private(certificate_path, certificate.pem().as_bytes())?;
         Ok(Self { pem: certificate.pem(), certificate: certificate.der().clone(), key })
     }
@@ -143,6 +152,22 @@ fn named(name: &str) -> DistinguishedName {
     distinguished
 }
 
+fn read(path: &Path) -> Result<String, AuthorityError> {
+    std::fs::read_to_string(path).map_err(|source| AuthorityError::File { attempted: "read", path: path.to_owned(), source })
+}
+
+/// Reads the key, and takes it from everybody but its owner: a backup may have been put back with another mode.
+fn read_key(path: &Path) -> Result<KeyPair, AuthorityError> {
+    let key = KeyPair::from_pem(&read(path)?).map_err(|_| AuthorityError::Unusable { path: path.to_owned(), what: "a private key" })?;
+    let failed = |source| AuthorityError::File { attempted: "set the mode of", path: path.to_owned(), source };
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        tracing::warn!("{} was open to others (mode {mode:04o}); it is now its owner's alone", path.display());
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700)).map_err(failed)?;
+    }
+    Ok(key)
+}
+
 /// Writes a file that only its owner can read, whole or not at all.
 fn write_private(path: &Path, bytes: &[u8]) -> Result<(), AuthorityError> {
     let failed = |source| AuthorityError::File { attempted: "write", path: path.to_owned(), source };
@@ -150,7 +175,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), AuthorityError> {
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&temporary, path).map_err(failed)
+    std::fs::rename(&temporary, path).map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]
@@ -166,6 +193,20 @@ mod tests {
         let mode = std::fs::metadata(folder.path().join("authority.key")).expect("key").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         again.issue(&["127.0.0.1".parse().expect("address")]).expect("issued");
+    }
+
+    #[test]
+    fn a_key_that_a_crash_left_alone_or_a_backup_left_open_is_taken_up() {
+        let folder = tempfile::tempdir().expect("folder");
+        Authority::load_or_make(folder.path()).expect("made");
+        let path = folder.path().join("authority.key");
+        let key = std::fs::read(&path).expect("key");
+        std::fs::remove_file(folder.path().join("authority.pem")).expect("removed");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("opened");
+        let made = Authority::load_or_make(folder.path()).expect("made whole");
+        assert_eq!(Authority::load_or_make(folder.path()).expect("found").fingerprint(), made.fingerprint());
+        assert_eq!(std::fs::read(&path).expect("key"), key);
+        assert_eq!(std::fs::metadata(&path).expect("key").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

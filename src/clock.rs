@@ -21,6 +21,8 @@ impl ProcessClock {
 
 impl Clock for ProcessClock {
     fn now(&self) -> Timestamp {
-        self.started.checked_add(self.counting.elapsed()).unwrap_or(Timestamp::MAX)
+        let now = self.started.checked_add(self.counting.elapsed()).unwrap_or(Timestamp::MAX);
+        // What the store keeps, so that a time reads the same before a restart and after it.
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }

@@ -88,7 +88,9 @@ pub enum BindError {
         example: ipnet::Ipv4Net,
     },
     /// The interface is served under another address.
-    #[error("network.{network}: interface `{interface}` is served as {old} and now has {new}: restart the service")]
+    #[error(
+        "network.{network}: interface `{interface}` is served as {old}, and this site needs {new}: apply the site without this network first, then with it"
+    )]
     Moved {
         /// The network.
         network: String,
@@ -100,7 +102,7 @@ pub enum BindError {
         new: Ipv4Addr,
     },
     /// A port could not be had.
-    #[error("network `{network}`: {server} could not listen on {address}{}", .holder.as_ref().map(|holder| format!(", which {holder} has already: stop it, or choose another port in overture.toml")).unwrap_or_default())]
+    #[error("network `{network}`: {server} could not listen on {address}{}", mend(.source, .holder.as_deref()))]
     Port {
         /// The network.
         network: String,
@@ -176,6 +178,7 @@ struct Ready {
     tftp: pxe::tftp::Server,
     boot: (TcpListener, axum::Router),
     agents: (TcpListener, Arc<rustls::ServerConfig>),
+    listeners: [Arc<listen::Counts>; 2],
 }
 
 /// The servers of all networks, by interface.
@@ -224,24 +227,32 @@ impl Networks {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn bind(&self, name: &str, network: &Network, address: Ipv4Addr) -> Result<Ready, BindError> {
+    /// The address that a network is to be served on; none when it already is.
+    fn to_bind(&self, name: &str, network: &Network) -> Result<Option<Ipv4Addr>, BindError> {
+        let new = own_address(name, network)?;
+        match self.locked().get(&network.interface).map(|serving| serving.address) {
+            Some(old) if old == new => Ok(None),
+            Some(old) => Err(BindError::Moved { network: name.to_owned(), interface: network.interface.clone(), old, new }),
+            None => Ok(Some(new)),
+        }
+    }
+
+    fn bind(&self, name: &str, network: &Network, address: Ipv4Addr) -> Result<Ready, BindError> {
         let shared = &self.shared;
         let settings = &shared.settings;
         let listen = |server: &'static str, port: u16| {
-            let (network, address) = (name.to_owned(), SocketAddr::new(IpAddr::V4(address), port));
-            async move {
-                let failed = |source: io::Error| {
-                    let taken = source.kind() == io::ErrorKind::AddrInUse;
-                    let holder = taken.then(|| pxe::port_holder::holder_of(pxe::port_holder::Transport::Tcp, port)).flatten();
-                    BindError::Port { network: network.clone(), server, address, holder, source }
-                };
-                let listener = TcpListener::bind(address).await.map_err(failed)?;
-                let bound = listener.local_addr().map_err(failed)?;
-                Ok::<_, BindError>((listener, bound))
-            }
+            let (network, interface, address) = (name.to_owned(), network.interface.clone(), SocketAddr::new(IpAddr::V4(address), port));
+            let failed = |source: io::Error| {
+                let taken = source.kind() == io::ErrorKind::AddrInUse;
+                let holder = taken.then(|| pxe::port_holder::holder_of(pxe::port_holder::Transport::Tcp, port)).flatten();
+                BindError::Port { network: network.clone(), server, address, holder, source }
+            };
+            let listener = bind_on(&interface, address).map_err(failed)?;
+            let bound = listener.local_addr().map_err(failed)?;
+            Ok::<_, BindError>((listener, bound))
         };
-        let (agents, agents_at) = listen("agents' HTTPS", settings.agents_port).await?;
-        let (boot, boot_at) = listen("boot HTTP", settings.boot_port).await?;
+        let (agents, agents_at) = listen("agents' HTTPS", settings.agents_port)?;
+        let (boot, boot_at) = listen("boot HTTP", settings.boot_port)?;
         let tls = {
             let (chain, key) = shared.authority.issue(&[IpAddr::V4(address)])?;
             Arc::new(crate::agent_tls::server_config(chain, key)?)
@@ -295,25 +306,29 @@ impl Networks {
             boot: boot_at,
             agents: agents_at,
         };
+        let listeners: [Arc<listen::Counts>; 2] = Default::default();
+        let [boot_connections, agent_connections] = listeners.clone();
         let (tftp_counts, http_counts) = (tftp.counts(), http.counts.clone());
         let counts: Vec<(&'static str, Pairs)> = vec![
             ("dhcp_events", Box::new(move || dhcp_counts.pairs())),
             ("tftp_events", Box::new(move || tftp_counts.pairs())),
             ("boot_http_events", Box::new(move || http_counts.pairs())),
+            ("boot_http_connections", Box::new(move || boot_connections.pairs())),
+            ("agent_connections", Box::new(move || agent_connections.pairs())),
         ];
         let serving = Serving { address, cancel: self.cancel.child_token(), bound, counts };
-        Ok(Ready { serving, dhcp, tftp, boot: (boot, pxe::http::router(http)), agents: (agents, tls) })
+        Ok(Ready { serving, dhcp, tftp, boot: (boot, pxe::http::router(http)), agents: (agents, tls), listeners })
     }
 
     fn start(&self, ready: Ready) -> Serving {
-        let Ready { serving, dhcp, tftp, boot, agents } = ready;
+        let Ready { serving, dhcp, tftp, boot, agents, listeners: [boot_counts, agent_counts] } = ready;
         let cancel = || serving.cancel.clone();
         let name = serving.bound.network.clone();
         self.spawn("DHCP", &name, cancel(), dhcp.run(cancel()));
         self.spawn("TFTP", &name, cancel(), tftp.run(cancel()));
-        self.spawn("boot HTTP", &name, cancel(), listen::plain(boot.0, boot.1, Bounds::default(), cancel()));
+        self.spawn("boot HTTP", &name, cancel(), listen::plain(boot.0, boot.1, Bounds::default(), boot_counts, cancel()));
         let routes = inventory::agent_routes(self.shared.inventory.clone());
-        self.spawn("agents' HTTPS", &name, cancel(), listen::agents(agents.0, agents.1, routes, Bounds::default(), cancel()));
+        self.spawn("agents' HTTPS", &name, cancel(), listen::agents(agents.0, agents.1, routes, Bounds::default(), agent_counts, cancel()));
         serving
     }
 
@@ -337,19 +352,17 @@ impl Networks {
 
 #[async_trait]
 impl Serve for Networks {
+    fn could_serve(&self, site: &Site) -> Result<(), BoxError> {
+        Ok(site.networks.iter().try_for_each(|(name, network)| self.to_bind(name, network).map(drop))?)
+    }
+
     async fn prepare(&self, site: &Site) -> Result<(), BoxError> {
+        // What an earlier site had bound that was then not kept would be in its own way.
+        self.ready.lock().await.clear();
         let mut prepared = BTreeMap::new();
         for (name, network) in &site.networks {
-            let address = own_address(name, network)?;
-            let old = self.locked().get(&network.interface).map(|serving| serving.address);
-            match old {
-                Some(old) if old == address => {}
-                Some(old) => {
-                    return Err(BindError::Moved { network: name.clone(), interface: network.interface.clone(), old, new: address }.into());
-                }
-                None => {
-                    prepared.insert(network.interface.clone(), self.bind(name, network, address).await?);
-                }
+            if let Some(address) = self.to_bind(name, network)? {
+                prepared.insert(network.interface.clone(), self.bind(name, network, address)?);
             }
         }
         *self.ready.lock().await = prepared;
@@ -370,6 +383,27 @@ impl Serve for Networks {
             wanted.is_some()
         });
     }
+}
+
+/// What to do about a port that could not be had.
+fn mend(source: &io::Error, holder: Option<&str>) -> String {
+    match (source.kind(), holder) {
+        (_, Some(holder)) => format!(", which {holder} has already: stop it, or choose another port in overture.toml"),
+        (io::ErrorKind::AddrInUse, None) => ", which another program has already: stop it, or choose another port in overture.toml".into(),
+        (io::ErrorKind::PermissionDenied, None) => {
+            ": run as root or with CAP_NET_BIND_SERVICE, or choose another port in overture.toml".into()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Listens on an address, for what comes in by one interface: other networks of this machine are not served.
+fn bind_on(interface: &str, address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 /// This machine's address on a network.

@@ -12,14 +12,14 @@ use crate::settings::Settings;
 use crate::sites::{Serve, Sites};
 use domain::boot::{IPXE_BIOS, IPXE_UEFI};
 use domain::clock::Clock;
-use domain::ports::{BoxError, Store};
+use domain::ports::{BoxError, Store, StoreError};
 use inventory::Inventory;
 use pxe::boots::Boots;
 use pxe::files::{AUTHORITY, BootFiles, KERNEL, RAMDISK};
 use pxe::leases::LeaseBook;
 use serde::Serialize;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::sqlite::SqliteStore;
@@ -48,6 +48,15 @@ pub enum ServiceError {
     /// Something answers at the socket.
     #[error("another service answers at {0}: stop it, or name another socket with --socket")]
     SocketInUse(PathBuf),
+    /// The store was opened, and what it holds cannot be read.
+    #[error("the store {path} cannot be used: restore it from a backup, or move it away to start with an empty store")]
+    Unreadable {
+        /// The database.
+        path: PathBuf,
+        /// What cannot be read.
+        #[source]
+        source: StoreError,
+    },
     /// A part could not start.
     #[error("the service could not start")]
     Start(#[source] BoxError),
@@ -79,18 +88,25 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     make_state_folder(&settings.state)?;
     let _lock = lock(&settings.state)?;
     let clock: Arc<dyn Clock> = Arc::new(ProcessClock::start());
-    let store = Arc::new(SqliteStore::open(&settings.state.join("overture.db")).await.map_err(|error| start(error.into()))?);
-    let authority = Authority::load_or_make(&settings.state).map_err(|error| start(error.into()))?;
+    let database = settings.state.join("overture.db");
+    // Both wait for the disk, so they do it at the same time.
+    let keys = settings.state.clone();
+    let authority = tokio::task::spawn_blocking(move || Authority::load_or_make(&keys));
+    let store = Arc::new(SqliteStore::open(&database).await.map_err(|error| start(error.into()))?);
+    let unreadable = |source: StoreError| match source {
+        source @ StoreError::Corrupt { .. } => ServiceError::Unreadable { path: database.clone(), source },
+        source => start(source.into()),
+    };
+    let authority = authority.await.map_err(|error| start(error.into()))?.map_err(|error| start(error.into()))?;
     let cancel = CancellationToken::new();
     let (failed, mut failures) = mpsc::unbounded_channel();
 
-    let sites = Arc::new(Sites::restore(store.clone(), clock.clone()).await.map_err(|error| start(error.into()))?);
-    let boots = Arc::new(Boots::restore(store.clone(), clock.clone()).await.map_err(|error| start(error.into()))?);
-    let leases = Arc::new(LeaseBook::restore(store.clone()).await.map_err(|error| start(error.into()))?);
-    let inventory = Arc::new(
-        Inventory::restore(store.clone(), boots.clone(), sites.watch(), clock.clone()).await.map_err(|error| start(error.into()))?,
-    );
+    let sites = Arc::new(Sites::restore(store.clone(), clock.clone()).await.map_err(unreadable)?);
+    let boots = Arc::new(Boots::restore(store.clone(), clock.clone()).await.map_err(unreadable)?);
+    let leases = Arc::new(LeaseBook::restore(store.clone()).await.map_err(unreadable)?);
+    let inventory = Arc::new(Inventory::restore(store.clone(), boots.clone(), sites.watch(), clock.clone()).await.map_err(unreadable)?);
     let files = Arc::new(boot_files(&settings, &authority));
+    warn_of_missing_files(&files).await;
     let shared = Shared {
         settings: settings.clone(),
         files,
@@ -120,8 +136,13 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
         writes: Default::default(),
     };
     let socket = bind_socket(&settings.socket)?;
-    let operators =
-        tokio::spawn(listen::local(socket, api::router(api), Bounds { connections: 256, ..Bounds::default() }, cancel.child_token()));
+    let operators = tokio::spawn(listen::local(
+        socket,
+        api::router(api),
+        Bounds { connections: 256, ..Bounds::default() },
+        Arc::default(),
+        cancel.child_token(),
+    ));
     announce(&settings, &networks, bound_file.as_deref())?;
 
     let ended = tokio::select! {
@@ -169,12 +190,31 @@ fn boot_files(settings: &Settings, authority: &Authority) -> BootFiles {
     files
 }
 
+/// Machines are answered all the same, and told to wait; but who starts the service should not learn it from them.
+async fn warn_of_missing_files(files: &BootFiles) {
+    let mends = [
+        (IPXE_BIOS, "install the package ipxe, or set boot.ipxe"),
+        (IPXE_UEFI, "install the package ipxe, or set boot.ipxe"),
+        (KERNEL, "run `overture ramdisk build`, or set boot.files"),
+        (RAMDISK, "run `overture ramdisk build`, or set boot.files"),
+    ];
+    for (name, mend) in mends {
+        if let Err(error) = files.open(name).await {
+            tracing::warn!("{name} cannot be given to machines ({}): {mend}", crate::chain(&error));
+        }
+    }
+}
+
 /// The store's site, or, when it has none, the one that the settings name.
 async fn load_site(settings: &Settings, sites: &Sites, networks: &Networks, inventory: &Inventory) -> Result<(), BoxError> {
     match (sites.current().await, &settings.site) {
         (Some(revision), _) => {
             networks.prepare(&revision.site).await?;
             networks.switch(&revision.site).await;
+            // The service may have ended between keeping the revision and naming its nodes.
+            if let Err(error) = inventory.apply_site(&revision.site).await {
+                tracing::error!("nodes could not be given the names that the site declares: {}", crate::chain(&error));
+            }
         }
         (None, Some(folder)) => {
             let files = crate::site::read_files(folder)?;
@@ -198,7 +238,9 @@ fn make_state_folder(path: &Path) -> Result<(), ServiceError> {
 
 fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, ServiceError> {
     let path = state.join("lock");
-    let file = std::fs::File::create(&path).map_err(|source| ServiceError::File { attempted: "write", path, source })?;
+    // For its owner only: whoever can open it can lock it, and keep the service from starting.
+    let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = opened.map_err(|source| ServiceError::File { attempted: "write", path, source })?;
     nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|_| ServiceError::InUse(state.to_owned()))
 }
 
@@ -233,13 +275,16 @@ fn remove(path: &Path) {
 
 fn announce(settings: &Settings, networks: &Networks, file: Option<&Path>) -> Result<(), ServiceError> {
     let bound = Bound { pid: std::process::id(), operators: settings.socket.clone(), networks: networks.bound() };
+    // A standard output that is closed is no reason to stop.
+    let mut out = io::stdout();
     for network in &bound.networks {
-        println!(
+        let _ = writeln!(
+            out,
             "network {} on {}: DHCP {}, TFTP {}, boot HTTP {}, agents' HTTPS {}",
             network.network, network.interface, network.dhcp, network.tftp, network.boot, network.agents
         );
     }
-    println!("operators: {}", bound.operators.display());
+    let _ = writeln!(out, "operators: {}", bound.operators.display());
     if let Some(path) = file {
         let failed = |source| ServiceError::File { attempted: "write", path: path.to_owned(), source };
         let temporary = path.with_extension("new");

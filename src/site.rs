@@ -15,7 +15,7 @@ pub type Files = BTreeMap<String, String>;
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file or folder could not be read.
-    #[error("could not read {path}")]
+    #[error("could not read the site {path}")]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -97,12 +97,22 @@ pub fn parse(files: &Files, prefix: &str) -> Result<Site, Complaints> {
     if named_in.is_none() && notes.is_clean() {
         notes.complain_of_all("no file has a [site] table: write [site] with name = \"…\"");
     }
-    if notes.is_clean() {
-        for mistake in site.mistakes() {
-            notes.complain_of(mistake);
-        }
+    let believable: Vec<_> = site.mistakes().into_iter().filter(|mistake| is_believable(&mistake.key, &notes)).collect();
+    for mistake in believable {
+        notes.complain_of(mistake);
     }
     notes.into_result(sources, site)
+}
+
+/// Whether a broken rule is a mistake of its own, and not what a mistake in the writing makes of a sound site.
+fn is_believable(key: &str, notes: &Notes) -> bool {
+    let (table, field) = key.rsplit_once('.').unwrap_or(("", key));
+    let follows = match field {
+        "name" => notes.is_spoiled(table),
+        "address" => notes.is_spoiled(table) || notes.is_spoiled("network"),
+        _ => false,
+    };
+    !follows && !notes.is_spoiled(key)
 }
 
 fn read_site(table: &mut Reader<'_, '_>, site: &mut Site) {
@@ -201,6 +211,17 @@ serial = "VM-0001"
         assert!(told.iter().all(|(file, _, _)| file == "site/site.toml"));
         assert!(told[2].2.contains("did you mean \"discover\"?"), "{}", told[2].2);
         assert!(told[3].2.contains("did you mean `serial`?"), "{}", told[3].2);
+    }
+
+    #[test]
+    fn broken_rules_are_told_beside_mistakes_in_the_writing_and_nothing_is_told_twice() {
+        let text = SOUND
+            .replace("unknown = \"discover\"", "unknown = \"discovery\"")
+            .replace("10.20.0.199", "10.20.1.199")
+            .replace("serial = \"VM-0001\"", "mac = \"52:54\"\naddress = \"10.20.0.21\"");
+        let complaints = parse(&files(&[("site.toml", &text)]), "").expect_err("mistakes");
+        let lines: Vec<_> = complaints.located().into_iter().filter_map(|l| l.line).collect();
+        assert_eq!(lines, [13, 15, 19], "{complaints}");
     }
 
     #[test]

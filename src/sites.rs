@@ -46,6 +46,8 @@ pub struct Outcome {
 /// Makes the machine able to serve a site before it is in force.
 #[async_trait::async_trait]
 pub trait Serve: Send + Sync {
+    /// Whether this machine could serve a site, as far as that can be told without binding anything.
+    fn could_serve(&self, site: &Site) -> Result<(), domain::ports::BoxError>;
     /// Binds what the site needs and is not bound yet. Nothing is answered on it before [`Serve::switch`].
     async fn prepare(&self, site: &Site) -> Result<(), domain::ports::BoxError>;
     /// Serves what was prepared, and stops what the site no longer has.
@@ -78,11 +80,17 @@ impl Sites {
     /// Reads files and, unless it is a dry run, puts them in force: bound, kept, then told to everyone.
     /// The same files again change nothing.
     pub async fn apply(&self, files: Files, by: String, dry_run: bool, serve: &dyn Serve) -> Result<Outcome, ApplyError> {
-        let wanted = site::parse(&files, "").map_err(ApplyError::Wrong)?;
+        // Thousands of nodes take a while to compare, and DHCP must not wait for that.
+        let reading = tokio::task::spawn_blocking(move || (site::parse(&files, ""), files));
+        let (wanted, files) = reading.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()));
+        let wanted = wanted.map_err(ApplyError::Wrong)?;
         let mut current = self.current.lock().await;
         let before = current.as_ref().map(|revision| revision.site.clone()).unwrap_or_default();
         let same = current.as_ref().is_some_and(|revision| revision.files == files);
         let changes = differences(&before, &wanted);
+        if dry_run {
+            serve.could_serve(&wanted).map_err(ApplyError::Unservable)?;
+        }
         if same || dry_run {
             return Ok(Outcome { revision: current.clone(), changed: false, changes });
         }

@@ -54,7 +54,7 @@ impl Journey {
     }
 
     fn nodes(&self) -> Vec<Value> {
-        self.ask(&["nodes", "list"]).and_then(|nodes| nodes.as_array().cloned()).unwrap_or_default()
+        self.ask(&["nodes", "list"]).and_then(|nodes| nodes["items"].as_array().cloned()).unwrap_or_default()
     }
 
     fn node(&self, serial: &str) -> Option<Value> {

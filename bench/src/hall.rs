@@ -15,8 +15,13 @@ pub const SUBNET: &str = "10.97.0.0/24";
 pub const POOL: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(10, 97, 0, 100), Ipv4Addr::new(10, 97, 0, 199));
 /// The simulated machines' interface.
 pub const CLIENT_INTERFACE: &str = "cli0";
-/// An address of their side, for what is no DHCP; outside the pool.
-pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 97, 0, 2);
+/// How many addresses their side has, for what is no DHCP.
+pub const MACHINES: u8 = 16;
+
+/// The address of a machine, from 0 to below [`MACHINES`]; outside the pool.
+pub fn address_of(machine: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 97, 0, 2 + machine)
+}
 
 /// A hall; gone when dropped, with every process in it.
 #[derive(Debug)]
@@ -37,13 +42,19 @@ impl Hall {
         let made = make("srv").and_then(|server| Ok((server, make("cli")?)));
         let ((server, server_owned), (client, client_owned)) = made.context("could not make network namespaces")?;
         let hall = Self { server, client, _owned: [server_owned, client_owned] };
-        let (server_address, client_address) = (format!("{SERVER}/24"), format!("{CLIENT}/24"));
-        let ends = [
-            End::new(&hall.server, SERVER_INTERFACE).with_address(&server_address),
-            End::new(&hall.client, CLIENT_INTERFACE).with_address(&client_address),
-        ];
-        veth_pair(&ends[0], &ends[1]).context("could not join the two network namespaces")?;
+        let server_address = format!("{SERVER}/24");
+        let server_end = End::new(&hall.server, SERVER_INTERFACE).with_address(&server_address);
+        veth_pair(&server_end, &End::new(&hall.client, CLIENT_INTERFACE)).context("could not join the two network namespaces")?;
         Ok(hall)
+    }
+
+    /// Gives the machines' side its addresses, which DHCP does not need.
+    pub fn address_machines(&self) -> anyhow::Result<()> {
+        for machine in 0..MACHINES {
+            let address = format!("{}/24", address_of(machine));
+            self.client.ip(&["address", "add", &address, "dev", CLIENT_INTERFACE]).context("could not give addresses to machines")?;
+        }
+        Ok(())
     }
 
     /// Runs `work` on the contestant's side.

@@ -1,6 +1,6 @@
 //! Who is speaking DHCP, which boot that belongs to, and which file it is told to load.
 
-use crate::clock::{Timestamp, seconds_between};
+use crate::clock::Timestamp;
 use crate::ids::{BootId, NodeId};
 use crate::mac::MacAddr;
 use crate::ticket::{KeyFingerprint, Ticket};
@@ -242,11 +242,11 @@ impl CurrentBoots {
         {
             let mut boot = boot.clone();
             boot.hear(asker, now);
-            self.put(boot.clone());
+            self.replace(boot.clone());
             return (boot, false);
         }
         let boot = Boot::begin(fresh, network, asker, now);
-        self.put(boot.clone());
+        self.replace(boot.clone());
         (boot, true)
     }
 
@@ -260,14 +260,17 @@ impl CurrentBoots {
         self.by_mac.get(self.by_ticket.get(ticket)?)
     }
 
-    /// Writes a boot back, as changed or as restored from the store; an older boot never replaces a newer.
+    /// Writes a boot back as changed, or takes up one that the store remembers, the newest of a machine first; without
+    /// effect when the machine has another boot by now. Times are not compared: between two boots the wall clock may have
+    /// been set back, or not moved on.
     pub fn put(&mut self, boot: Boot) {
-        if let Some(old) = self.by_mac.get(&boot.mac) {
-            if old.id != boot.id && seconds_between(old.started, boot.started) < 0 {
-                return;
-            }
-            self.forget(boot.mac);
+        if self.by_mac.get(&boot.mac).is_none_or(|current| current.id == boot.id) {
+            self.replace(boot);
         }
+    }
+
+    fn replace(&mut self, boot: Boot) {
+        self.forget(boot.mac);
         if let Some(ticket) = &boot.ticket {
             self.by_ticket.insert(ticket.clone(), boot.mac);
         }
@@ -384,6 +387,22 @@ mod tests {
             }
             let (_, new) = boots.discover("n", &asker(last.0, last.1), b, at(1));
             assert_eq!(new, opens_new, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_boot_that_began_last_counts_whatever_the_clock_says() {
+        let (earlier, later) = (BootId(Uuid::from_u128(1)), BootId(Uuid::from_u128(2)));
+        for later_at in [0, 1, -3600] {
+            let mut boots = CurrentBoots::new(8);
+            let (old, _) = boots.discover("n", &asker(Speaker::Pxe, 1), earlier, at(0));
+            let (new, _) = boots.discover("n", &asker(Speaker::Pxe, 2), later, at(later_at));
+            boots.put(old.clone());
+            assert_eq!(boots.of(new.mac).map(|boot| boot.id), Some(later), "written back late");
+            let mut restored = CurrentBoots::new(8);
+            restored.put(new.clone());
+            restored.put(old);
+            assert_eq!(restored.of(new.mac).map(|boot| boot.id), Some(later), "taken up from the store, newest first");
         }
     }
 

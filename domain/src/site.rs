@@ -7,7 +7,8 @@ use crate::address::AddressRange;
 use crate::mac::MacAddr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::net::Ipv4Addr;
 use uuid::Uuid;
 
@@ -143,6 +144,7 @@ impl Site {
     }
 
     fn check_nodes(&self, found: &mut Found) {
+        let mut first_with = FirstWith::default();
         for (i, node) in self.nodes.iter().enumerate() {
             let at = |field: &str| format!("node.{i}.{field}");
             let name = &node.name;
@@ -173,29 +175,25 @@ impl Site {
             if let Some(address) = node.address {
                 self.check_fixed_address(node, address, &at("address"), found);
             }
-            for other in &self.nodes[..i] {
-                let twin =
-                    |what: &str, value: String| format!("{what} {value} already belongs to node `{}`: each node needs its own", other.name);
-                if other.name == *name {
-                    found.add(at("name"), format!("`{name}` is declared twice: rename one of them"));
-                }
-                if let (Some(a), Some(b)) = (&node.serial, &other.serial)
-                    && a == b
-                {
-                    found.add(at("serial"), twin("serial", format!("`{a}`")));
-                }
-                if node.uuid.is_some() && node.uuid == other.uuid {
-                    found.add(at("uuid"), twin("UUID", node.uuid.unwrap_or_default().to_string()));
-                }
-                if let (Some(a), Some(b)) = (node.mac, other.mac)
-                    && a == b
-                {
-                    found.add(at("mac"), twin("MAC address", a.to_string()));
-                }
-                if let (Some(a), Some(b)) = (node.address, other.address)
-                    && a == b
-                {
-                    found.add(at("address"), twin("address", a.to_string()));
+            if let Some(other) = first_with.name.insert_or_get(name.clone(), i) {
+                found.add(at("name"), format!("`{}` is declared twice: rename one of them", self.nodes[other].name));
+            }
+            let mut twins = vec![];
+            if let Some(serial) = &node.serial {
+                twins.push(("serial", format!("serial `{}`", shortened(serial)), first_with.serial.insert_or_get(serial.clone(), i)));
+            }
+            if let Some(uuid) = node.uuid {
+                twins.push(("uuid", format!("UUID {uuid}"), first_with.uuid.insert_or_get(uuid, i)));
+            }
+            if let Some(mac) = node.mac {
+                twins.push(("mac", format!("MAC address {mac}"), first_with.mac.insert_or_get(mac, i)));
+            }
+            if let Some(address) = node.address {
+                twins.push(("address", format!("address {address}"), first_with.address.insert_or_get(address, i)));
+            }
+            for (field, value, other) in twins {
+                if let Some(other) = other {
+                    found.add(at(field), format!("{value} already belongs to node `{}`: each node needs its own", self.nodes[other].name));
                 }
             }
         }
@@ -293,6 +291,28 @@ impl Network {
                 format!("{} is out of range: choose {SHORTEST_LEASE_SECONDS} to {LONGEST_LEASE_SECONDS} seconds", self.lease_seconds),
             );
         }
+    }
+}
+
+/// Which node had a value first, by the values that must be unique.
+#[derive(Default)]
+struct FirstWith {
+    name: HashMap<String, usize>,
+    serial: HashMap<String, usize>,
+    uuid: HashMap<Uuid, usize>,
+    mac: HashMap<MacAddr, usize>,
+    address: HashMap<Ipv4Addr, usize>,
+}
+
+trait InsertOrGet<K> {
+    fn insert_or_get(&mut self, key: K, index: usize) -> Option<usize>;
+}
+
+impl<K: Eq + Hash> InsertOrGet<K> for HashMap<K, usize> {
+    /// The first node with this value, if this is not the first.
+    fn insert_or_get(&mut self, key: K, index: usize) -> Option<usize> {
+        let first = *self.entry(key).or_insert(index);
+        (first != index).then_some(first)
     }
 }
 

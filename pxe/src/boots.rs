@@ -11,6 +11,7 @@ use domain::ports::{BootStore, ClaimError, StoreError};
 use domain::ticket::{ClaimRefused, KeyFingerprint, NoTicket, Ticket};
 use domain::timeline::{Protocol, Step};
 use domain::{BootId, MacAddr, NodeId};
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,8 @@ const MOST_BOOTS: usize = 20_000;
 /// The boots under way.
 pub struct Boots {
     current: Mutex<CurrentBoots>,
+    /// Boots whose node the store does not know yet: it goes with their next note.
+    recognised: Mutex<HashMap<BootId, MacAddr>>,
     store: Arc<dyn BootStore>,
     clock: Arc<dyn Clock>,
     lost_notes: AtomicU64,
@@ -48,7 +51,7 @@ impl Boots {
         for boot in store.recent_boots(MOST_BOOTS).await? {
             current.put(boot);
         }
-        Ok(Self { current: Mutex::new(current), store, clock, lost_notes: AtomicU64::new(0) })
+        Ok(Self { current: Mutex::new(current), recognised: Mutex::default(), store, clock, lost_notes: AtomicU64::new(0) })
     }
 
     /// The boot that a DHCPDISCOVER belongs to, begun if it opens a new one.
@@ -64,9 +67,11 @@ impl Boots {
 
     /// Notes a step of the boot under way of a machine; nothing when there is none.
     pub fn note_for(&self, mac: MacAddr, protocol: Protocol, event: &str, message: String, rule: Option<String>) {
-        if let Some(boot) = self.of(mac) {
+        // Handed over under the lock: a boot that somebody changes meanwhile must not reach the store as it was before.
+        let current = self.locked();
+        if let Some(boot) = current.of(mac) {
             let step = Step { boot: boot.id, at: self.clock.now(), protocol, event: event.to_owned(), message, rule };
-            self.hand_over(Some(&boot), step);
+            self.hand_over(Some(boot), step);
         }
     }
 
@@ -104,15 +109,19 @@ impl Boots {
 #[async_trait]
 impl domain::ports::Boots for Boots {
     async fn claim(&self, ticket: &Ticket, from: Ipv4Addr, key: &KeyFingerprint) -> Result<Boot, ClaimError> {
-        let (before, boot, claimed) = {
+        let (before, boot, claimed, changed) = {
             let mut current = self.locked();
             let before = current.by_ticket(ticket).cloned().ok_or(ClaimRefused::Unknown)?;
             let mut boot = before.clone();
             let claimed = domain::ticket::claim(&mut boot, from, key);
+            let changed = boot != before;
+            if claimed.is_ok() {
+                // An agent that waits for orders asks for no address: a flood of strangers must not push its boot out.
+                boot.last_heard = self.clock.now();
+            }
             current.put(boot.clone());
-            (before, boot, claimed)
+            (before, boot, claimed, changed)
         };
-        let changed = boot != before;
         if let Err(refused) = &claimed {
             if changed {
                 tracing::warn!(node.mac = %boot.mac, "ALARM: {from} claims to be {} too, with another key: {refused}", boot.mac);
@@ -122,8 +131,12 @@ impl domain::ports::Boots for Boots {
         }
         // A revocation must outlive a restart as much as a binding; an agent that only asks again costs no write.
         if changed && let Err(error) = self.store.keep_boot(&boot).await {
-            // What is not on disk was not bound: the next attempt binds and keeps again.
-            self.locked().put(before);
+            // What is not on disk was not bound: the next attempt binds and keeps again. Unless somebody else's claim
+            // has voided the ticket meanwhile, which stays.
+            let mut current = self.locked();
+            if current.of(boot.mac) == Some(&boot) {
+                current.put(before);
+            }
             return Err(error.into());
         }
         claimed?;
@@ -135,10 +148,101 @@ impl domain::ports::Boots for Boots {
         if let Some(mut now) = current.of(mac).filter(|now| now.id == boot).cloned() {
             now.node = Some(node);
             current.put(now);
+            self.recognised.lock().unwrap_or_else(PoisonError::into_inner).insert(boot, mac);
         }
     }
 
     fn note(&self, boot: BootId, event: &str, message: String, rule: Option<String>) {
-        self.hand_over(None, Step { boot, at: self.clock.now(), protocol: Protocol::Agent, event: event.to_owned(), message, rule });
+        let step = Step { boot, at: self.clock.now(), protocol: Protocol::Agent, event: event.to_owned(), message, rule };
+        let current = self.locked();
+        let mac = self.recognised.lock().unwrap_or_else(PoisonError::into_inner).remove(&boot);
+        self.hand_over(mac.and_then(|mac| current.of(mac)).filter(|now| now.id == boot), step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Timestamp;
+    use domain::boot::Speaker;
+    use domain::ports::Boots as _;
+    use domain::timeline::Timeline;
+    use std::sync::atomic::AtomicI64;
+
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 100);
+
+    /// Keeps what it was told last of each boot.
+    #[derive(Default)]
+    struct Kept(Mutex<HashMap<BootId, Boot>>);
+
+    impl Kept {
+        fn keep(&self, boot: &Boot) {
+            self.0.lock().expect("nobody panicked").insert(boot.id, boot.clone());
+        }
+    }
+
+    #[async_trait]
+    impl BootStore for Kept {
+        async fn recent_boots(&self, _: usize) -> Result<Vec<Boot>, StoreError> {
+            Ok(vec![])
+        }
+        async fn keep_boot(&self, boot: &Boot) -> Result<(), StoreError> {
+            self.keep(boot);
+            Ok(())
+        }
+        fn note(&self, boot: Option<&Boot>, _: Step) -> bool {
+            boot.into_iter().for_each(|boot| self.keep(boot));
+            true
+        }
+        async fn timelines(&self, _: &[MacAddr], _: usize) -> Result<Vec<Timeline>, StoreError> {
+            Ok(vec![])
+        }
+        async fn timeline(&self, _: BootId) -> Result<Option<Timeline>, StoreError> {
+            Ok(None)
+        }
+    }
+
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap_or_default()
+        }
+    }
+
+    fn mac(number: u32) -> MacAddr {
+        let [a, b, c, d] = number.to_be_bytes();
+        MacAddr([2, 0, a, b, c, d])
+    }
+
+    fn asker(number: u32) -> Asker {
+        Asker { mac: mac(number), xid: number, speaker: Speaker::Ipxe, architecture: None, uuid: None }
+    }
+
+    #[tokio::test]
+    async fn the_store_learns_which_node_a_boot_is_with_the_note_of_its_report() {
+        let (store, clock) = (Arc::new(Kept::default()), Arc::new(Hand(AtomicI64::new(0))));
+        let boots = Boots::restore(store.clone(), clock).await.expect("an empty store");
+        let boot = boots.discover("n", &asker(0)).id;
+        let node = NodeId(Uuid::from_u128(7));
+        boots.reported(boot, mac(0), node);
+        domain::ports::Boots::note(&boots, boot, "report", "reported its hardware".into(), None);
+        let kept = store.0.lock().expect("nobody panicked").get(&boot).and_then(|boot| boot.node);
+        assert_eq!(kept, Some(node));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_strangers_pushes_out_no_agent_that_asks_for_orders() {
+        let clock = Arc::new(Hand(AtomicI64::new(0)));
+        let boots = Boots::restore(Arc::new(Kept::default()), clock.clone()).await.expect("an empty store");
+        boots.discover("n", &asker(0));
+        let (_, ticket) = boots.ticket(mac(0), ADDRESS, Some(ADDRESS)).await.expect("a ticket");
+        let key = KeyFingerprint("k".into());
+        for round in 1..=3 {
+            clock.0.store(round, Ordering::Relaxed);
+            boots.claim(&ticket, ADDRESS, &key).await.expect("its own ticket");
+            (0..15_000).for_each(|n| drop(boots.discover("n", &asker(u32::try_from(round).unwrap_or(0) * 100_000 + n))));
+        }
+        boots.claim(&ticket, ADDRESS, &key).await.expect("still its ticket");
     }
 }

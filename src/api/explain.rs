@@ -34,11 +34,7 @@ pub(super) struct ExplainQuery {
         (status = 400, description = "`boots` is wrong", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "nothing was ever heard of it", body = ProblemView, content_type = "application/problem+json"),
         (status = 409, description = "several nodes fit", body = ProblemView, content_type = "application/problem+json")))]
-pub(super) async fn explain(
-    State(api): State<Api>,
-    Segment(machine): Segment,
-    Asked(query): Asked<ExplainQuery>,
-) -> Answer<Explanation> {
+pub(super) async fn explain(State(api): State<Api>, Segment(machine): Segment, Asked(query): Asked<ExplainQuery>) -> Answer<Explanation> {
     let most = limit("boots", query.boots.unwrap_or(1), MOST_BOOTS)?;
     let node = match nodes::find(&api, &machine).await {
         Ok(node) => Some(node),
@@ -98,7 +94,8 @@ pub(super) async fn leases(State(api): State<Api>, Asked(query): Asked<LeaseQuer
     let most = limit("limit", query.limit.unwrap_or(100), super::MOST_LISTED)?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let now = api.clock.now();
-    let mut leases: Vec<Lease> = api.leases.table().all().filter(|lease| after.as_ref().is_none_or(|after| place(lease) > *after)).cloned().collect();
+    let mut leases: Vec<Lease> =
+        api.leases.table().all().filter(|lease| after.as_ref().is_none_or(|after| place(lease) > *after)).cloned().collect();
     leases.sort_by_cached_key(place);
     let more = leases.len() > most;
     leases.truncate(most);

@@ -67,8 +67,12 @@ async fn keyed(api: Api, key: &HeaderValue, request: Request, next: Next) -> Res
 async fn once(api: Api, key: String, parts: Parts, body: Bytes, next: Next) -> Result<Response, Problem> {
     let digest = fingerprint(&parts.method, &parts.uri.to_string(), &body);
     let Some(_under_way) = api.writes.begin(&key) else {
-        return Err(refuse(StatusCode::CONFLICT, "in_progress", "A write with this `Idempotency-Key` is under way; ask again in a moment.")
-            .retry_after(1));
+        return Err(refuse(
+            StatusCode::CONFLICT,
+            "in_progress",
+            "A write with this `Idempotency-Key` is under way; ask again in a moment.",
+        )
+        .retry_after(1));
     };
     if let Some(before) = api.store.answered(&key).await.map_err(|error| store_problem(&error))? {
         if before.request != digest {
@@ -117,7 +121,11 @@ fn repeated(before: Answered) -> Response {
     let status = StatusCode::from_u16(before.status).unwrap_or(StatusCode::OK);
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
     let mut response = (status, [(header::CONTENT_TYPE, kind)], before.body).into_response();
-    response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    let headers = response.headers_mut();
+    headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    if !status.is_success() {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     response
 }
 

@@ -3,7 +3,12 @@
 //! Conventions (docs/adr/0008): RFC 9457 problems, lists paged by cursor, ETags on nodes, idempotency keys on
 //! writes. Handlers translate; deciding is the domain's, keeping is the store's.
 
+// A refusal ends a request: its size costs nothing.
+#![allow(clippy::result_large_err)]
+
 mod explain;
+mod extract;
+mod health;
 mod idempotency;
 mod metrics;
 mod nodes;
@@ -12,14 +17,14 @@ pub mod views;
 
 use crate::sites::{Serve, Sites};
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Response};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Json};
 use domain::clock::Clock;
 use domain::ports::{Store, StoreError};
 use inventory::Inventory;
 use inventory::problem::Problem;
 use pxe::leases::LeaseBook;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -46,27 +51,31 @@ pub struct Api {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Overture",
-    description = "Operators' API of the bare-metal provisioning appliance. Errors are RFC 9457 problems (application/problem+json); writes take an Idempotency-Key."
-))]
+#[openapi(
+    info(
+        title = "Overture",
+        description = "Operators' API of the bare-metal provisioning appliance. Refusals are RFC 9457 problems (application/problem+json). \
+                       Writes take an Idempotency-Key: the same request under the same key within a day gets the first answer, with the \
+                       header idempotent-replayed."
+    ),
+    tags(
+        (name = "nodes", description = "machines that have reported"),
+        (name = "boots", description = "what machines asked for and were given"),
+        (name = "site", description = "what the operator wants"),
+        (name = "service", description = "the service itself")
+    )
+)]
 struct Document;
 
-/// The routes and their description.
+/// The routes.
 pub fn router(api: Api) -> Router {
-    let (router, document) = described().split_for_parts();
-    let text: Arc<str> = document.to_pretty_json().unwrap_or_default().into();
+    let (router, _) = described().split_for_parts();
     router
         .layer(axum::middleware::from_fn_with_state(api.clone(), idempotency::middleware))
-        .route("/openapi.json", axum::routing::get(move || async move { ([("content-type", "application/json")], text.to_string()) }))
-        .route("/healthz", axum::routing::get(|| async { "ok\n" }))
-        .route("/readyz", axum::routing::get(ready))
-        .route("/metrics", axum::routing::get(metrics::metrics))
-        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "not_found", "There is nothing at this path.") })
-        .method_not_allowed_fallback(|| async {
-            refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has no such method.")
-        })
-        .layer(axum::extract::DefaultBodyLimit::max(2 * usize::try_from(crate::site::MOST_BYTES).unwrap_or(usize::MAX)))
+        .fallback(async |uri: Uri| Problem::no_such_path(uri.path()))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| Problem::no_such_method(method.as_str(), uri.path()))
+        .layer(axum::extract::DefaultBodyLimit::max(extract::MOST_BYTES))
+        .layer(axum::middleware::from_fn(extract::bounded))
         .with_state(api)
 }
 
@@ -79,39 +88,54 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(explain::leases))
         .routes(routes!(site::show, site::apply))
         .routes(routes!(site::revisions))
+        .routes(routes!(description))
+        .routes(routes!(health::healthy))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
 }
 
 /// The description of the API, as `/openapi.json` serves it.
-pub fn openapi() -> String {
-    described().split_for_parts().1.to_pretty_json().unwrap_or_default()
+pub fn openapi() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| described().split_for_parts().1.to_pretty_json().unwrap_or_default() + "\n");
+    &TEXT
 }
 
-async fn ready(axum::extract::State(api): axum::extract::State<Api>) -> Response {
-    match api.store.current_site().await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => store_problem(&error).into_response(),
-    }
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "service",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+async fn description() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], openapi())
 }
 
 /// How a failing store is told.
 fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::Changed => refuse(StatusCode::CONFLICT, "changed", "Somebody else changed it meanwhile; read it again."),
-        StoreError::NameTaken { .. } => {
-            Problem::new(StatusCode::CONFLICT, "name_taken", "This name belongs to another node", error.to_string())
+        StoreError::NameTaken { .. } => Problem::new(StatusCode::CONFLICT, "name_taken", "The name is taken", error.to_string()),
+        _ => {
+            tracing::error!("an operator was refused: {}", crate::chain(error));
+            let detail = format!("{}; nothing was changed", crate::chain(error));
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer", detail).retry_after(5)
         }
-        _ => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "store_unavailable",
-            "The store is not answering; nothing was changed",
-            crate::chain(error),
-        ),
     }
 }
 
 /// A problem that needs no more words than its kind.
 fn refuse(status: StatusCode, kind: &str, sentence: &str) -> Problem {
     Problem::new(status, kind, sentence.trim_end_matches('.'), sentence)
+}
+
+/// The most items on one page.
+const MOST_LISTED: usize = 1000;
+/// What is said of a cursor that is none.
+const BAD_CURSOR: &str = "`cursor` must be the `next_cursor` of an earlier page.";
+
+/// A number of the query, if it is from 1 to `most`.
+fn limit(name: &str, asked: usize, most: usize) -> Result<usize, Problem> {
+    if (1..=most).contains(&asked) {
+        return Ok(asked);
+    }
+    Err(Problem::new(StatusCode::BAD_REQUEST, "bad_limit", "Out of range", format!("`{name}` must be 1 to {most}, and {asked} was given")))
 }
 
 type Answer<T> = Result<Json<T>, Problem>;

@@ -1,11 +1,12 @@
 //! The site: show, apply, revisions.
 
-use super::nodes::read_json;
-use super::views::{Applied, RevisionList, RevisionView, SiteFiles, SiteView};
+use super::extract::{Asked, Sent, too_large};
+use super::views::{Applied, ProblemView, RevisionList, RevisionView, SiteFiles, SiteView};
 use super::{Answer, Api, store_problem};
+use crate::files::Complaints;
 use crate::listen::LocalPeer;
 use crate::sites::ApplyError;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use inventory::problem::{Fault, Problem};
@@ -13,58 +14,54 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 /// Shows the site in force.
-#[utoipa::path(get, path = "/api/v1/site", responses((status = 200, body = SiteView), (status = 404, description = "no site was applied yet")))]
+#[utoipa::path(get, path = "/api/v1/site", operation_id = "show_site", tag = "site",
+    responses(
+        (status = 200, description = "the revision in force, with its files", body = SiteView),
+        (status = 404, description = "no site was applied yet", body = ProblemView, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>) -> Answer<SiteView> {
     match api.sites.current().await {
         Some(revision) => Ok(Json(SiteView { revision: RevisionView::from(&revision), files: revision.files })),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, "no_site", "No site was applied yet", "Run `overture apply FOLDER`.")),
+        None => {
+            let detail = "no site was applied yet, so nothing is answered: run `overture apply FOLDER`";
+            Err(Problem::new(StatusCode::NOT_FOUND, "no_site", "No site", detail))
+        }
     }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ApplyQuery {
-    /// Say what would change, and change nothing.
+    /// Say what would change, and change nothing; false if absent.
     #[serde(default)]
+    #[param(required = false)]
     dry_run: bool,
 }
 
-/// Applies a site: checked whole, then kept as a revision, then in force. The same files again change nothing.
-#[utoipa::path(put, path = "/api/v1/site", params(ApplyQuery), request_body = SiteFiles,
-    responses((status = 201, body = Applied, description = "a new revision is in force"), (status = 200, body = Applied, description = "nothing changed"), (status = 409, description = "this machine cannot serve it"), (status = 422, description = "mistakes, all of them in `errors`")))]
+/// Applies a site: checked whole, then kept as a revision, then in force.
+///
+/// The same files again change nothing.
+#[utoipa::path(put, path = "/api/v1/site", operation_id = "apply_site", tag = "site",
+    params(ApplyQuery, ("Idempotency-Key" = Option<String>, Header, description = "makes a repetition harmless")),
+    request_body = SiteFiles,
+    responses(
+        (status = 201, description = "a new revision is in force", body = Applied),
+        (status = 200, description = "nothing was changed", body = Applied),
+        (status = 400, description = "not JSON, or the query is wrong", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "this machine cannot serve it", body = ProblemView, content_type = "application/problem+json"),
+        (status = 413, description = "too large", body = ProblemView, content_type = "application/problem+json"),
+        (status = 422, description = "mistakes, each in `errors`", body = ProblemView, content_type = "application/problem+json")))]
 pub(super) async fn apply(
     State(api): State<Api>,
-    Query(query): Query<ApplyQuery>,
+    Asked(query): Asked<ApplyQuery>,
     peer: Option<Extension<LocalPeer>>,
-    body: axum::body::Bytes,
+    Sent(SiteFiles { files }): Sent<SiteFiles>,
 ) -> Result<Response, Problem> {
-    let SiteFiles { files } = read_json(&body)?;
+    if files.values().map(|text| text.len() as u64).sum::<u64>() > crate::site::MOST_BYTES {
+        return Err(too_large());
+    }
     let by = peer.map_or("unknown".to_owned(), |Extension(peer)| format!("uid {}", peer.uid));
-    let outcome = api.sites.apply(files, by, query.dry_run, &*api.serve).await.map_err(|error| match &error {
-        ApplyError::Wrong(complaints) => complaints.located().into_iter().fold(
-            Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "bad_site",
-                "The site has mistakes; nothing was changed",
-                crate::count(complaints.len(), "mistake"),
-            ),
-            |problem, mistake| {
-                problem.with_fault(Fault {
-                    detail: mistake.message,
-                    file: mistake.file,
-                    line: mistake.line,
-                    column: mistake.column,
-                    key: None,
-                })
-            },
-        ),
-        ApplyError::Unservable(source) => Problem::new(
-            StatusCode::CONFLICT,
-            "unservable_site",
-            "This machine cannot serve the site; the one before stays in force",
-            crate::chain(source.as_ref()),
-        ),
-        ApplyError::Store(error) => store_problem(error),
-    })?;
+    let outcome = api.sites.apply(files, by, query.dry_run, &*api.serve).await.map_err(|error| refused(&error))?;
     if outcome.changed
         && let Some(revision) = &outcome.revision
         && let Err(error) = api.inventory.apply_site(&revision.site).await
@@ -77,8 +74,28 @@ pub(super) async fn apply(
     Ok((status, Json(applied)).into_response())
 }
 
-/// Lists the last revisions of the site, newest first.
-#[utoipa::path(get, path = "/api/v1/site/revisions", responses((status = 200, body = RevisionList)))]
+fn refused(error: &ApplyError) -> Problem {
+    match error {
+        ApplyError::Wrong(complaints) => wrong(complaints),
+        ApplyError::Unservable(_) => {
+            let detail = format!("{}. Nothing was changed", crate::chain(error));
+            Problem::new(StatusCode::CONFLICT, "unservable_site", "This machine cannot serve the site", detail)
+        }
+        ApplyError::Store(error) => store_problem(error),
+    }
+}
+
+fn wrong(complaints: &Complaints) -> Problem {
+    let detail = format!("the site has {}; nothing was changed", crate::count(complaints.len(), "mistake"));
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_site", "Mistakes in the site", detail);
+    complaints.located().into_iter().fold(problem, |problem, mistake| {
+        problem.with_fault(Fault { detail: mistake.message, file: mistake.file, line: mistake.line, column: mistake.column, key: None })
+    })
+}
+
+/// Lists the revisions of the site that are kept, the last hundred, newest first.
+#[utoipa::path(get, path = "/api/v1/site/revisions", operation_id = "list_revisions", tag = "site",
+    responses((status = 200, description = "the revisions, without their files", body = RevisionList)))]
 pub(super) async fn revisions(State(api): State<Api>) -> Answer<RevisionList> {
     let revisions = api.sites.revisions().await.map_err(|error| store_problem(&error))?;
     Ok(Json(RevisionList { items: revisions.iter().map(RevisionView::from).collect() }))

@@ -158,11 +158,13 @@ pub struct LeaseView {
     pub host_name: Option<String>,
 }
 
-/// Every lease, by network and address.
+/// A page of leases, by network and address.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct LeaseList {
+pub struct LeasePage {
     /// The leases.
     pub items: Vec<LeaseView>,
+    /// Ask again with `cursor` set to this for the next page; none after the last.
+    pub next_cursor: Option<String>,
 }
 
 /// The boots of a machine.
@@ -268,6 +270,39 @@ pub struct Applied {
     pub changed: bool,
     /// What differs from the revision before, a line each.
     pub changes: Vec<String>,
+}
+
+/// A refusal (RFC 9457), as `inventory::problem` writes it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProblemView {
+    /// Tells one kind of problem from another: `urn:overture:problem:no_such_node`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time and what to do next.
+    pub detail: String,
+    /// Each mistake by itself, where there can be several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FaultView>,
+}
+
+/// One mistake in what was sent.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FaultView {
+    /// What is wrong and how to mend it.
+    pub detail: String,
+    /// The file, where several were sent.
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The column, from 1.
+    pub column: Option<usize>,
+    /// The key, or the name of a header or parameter.
+    pub key: Option<String>,
 }
 
 fn snake<T: Serialize>(value: T) -> String {

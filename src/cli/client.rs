@@ -9,11 +9,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// How much of a refusal is shown, characters.
+const MOST_SHOWN: usize = 2000;
+
 /// Why the service gave no answer to use.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No service is there.
-    #[error("no service answers at {0}: start one with `overture serve`, a lab with `overture lab up`, or name its socket with --socket")]
+    #[error(
+        "no service answers at {0}. Start it with `overture serve` (if it ran, its log says why it ended), or a lab with `overture lab \
+         up`; if it listens elsewhere, name its socket with --socket or OVERTURE_SOCKET"
+    )]
     NoService(PathBuf),
     /// Several labs run, so the socket is not clear.
     #[error("several labs are running ({0}): name one service's socket with --socket")]
@@ -26,6 +32,9 @@ pub enum ClientError {
         /// The user.
         uid: u32,
     },
+    /// It could not even be asked for.
+    #[error("`{0}` names no machine: give a name, id, serial number or MAC address; `overture nodes list` shows them")]
+    NamesNothing(String),
     /// It refused, in its own words.
     #[error("{0}")]
     Refused(Refusal),
@@ -60,12 +69,10 @@ pub struct Refusal {
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = |field: &str| self.problem[field].as_str().unwrap_or_default().to_owned();
-        match (text("title").as_str(), text("detail").as_str()) {
-            ("", _) => write!(f, "the service refused with status {}", self.status),
-            (title, "") => f.write_str(title),
-            (title, detail) if detail.starts_with(title) => f.write_str(detail),
-            (title, detail) => write!(f, "{title}: {detail}"),
+        let text = |field: &str| self.problem[field].as_str().filter(|text| !text.is_empty());
+        match text("detail").or(text("title")) {
+            Some(text) => f.write_str(&domain::timeline::printable(text, MOST_SHOWN)),
+            None => write!(f, "the service refused with status {}", self.status),
         }
     }
 }
@@ -141,14 +148,18 @@ impl Client {
 }
 
 /// A text as one segment of a path.
-pub fn segment(text: &str) -> String {
-    text.bytes()
-        .map(
-            |byte| {
+pub fn segment(text: &str) -> Result<String, ClientError> {
+    // Written in any way, these are taken out of a URL.
+    if matches!(text, "" | "." | "..") {
+        return Err(ClientError::NamesNothing(text.to_owned()));
+    }
+    let escaped =
+        text.bytes()
+            .map(|byte| {
                 if byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-            },
-        )
-        .collect()
+            })
+            .collect();
+    Ok(escaped)
 }
 
 fn only_lab() -> Result<Option<PathBuf>, ClientError> {

@@ -1,9 +1,9 @@
 //! `overture explain` and `overture leases`.
 
 use super::client::{Client, segment};
-use super::output::{print, print_json, table};
+use super::output::{moment, print, print_json, table};
 use super::{Failure, Format, Output, Reach};
-use crate::api::views::{BootView, Explanation, LeaseList};
+use crate::api::views::{BootView, Explanation, LeasePage};
 use clap::Args;
 use domain::timeline::printable;
 use std::process::ExitCode;
@@ -15,8 +15,8 @@ use std::process::ExitCode;
 pub struct Explain {
     /// MAC address, or name, id or serial number of a node
     machine: String,
-    /// How many boots, newest first
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    /// How many boots, newest first, 1 to 20
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
     boots: u8,
     #[command(flatten)]
     format: Format,
@@ -24,7 +24,7 @@ pub struct Explain {
 
 pub async fn run(reach: &Reach, explain: Explain) -> Result<ExitCode, Failure> {
     let client = Client::new(reach)?;
-    let path = format!("/api/v1/explain/{}?boots={}", segment(&explain.machine), explain.boots);
+    let path = format!("/api/v1/explain/{}?boots={}", segment(&explain.machine)?, explain.boots);
     let explanation: Explanation = client.get(&path).await?;
     match explain.format.output {
         Output::Json => print_json(&explanation),
@@ -34,18 +34,28 @@ pub async fn run(reach: &Reach, explain: Explain) -> Result<ExitCode, Failure> {
 }
 
 pub async fn leases(reach: &Reach, format: Format) -> Result<ExitCode, Failure> {
-    let leases: LeaseList = Client::new(reach)?.get("/api/v1/leases").await?;
+    let leases = all(&Client::new(reach)?).await?;
     match format.output {
         Output::Json => print_json(&leases),
         Output::Table if leases.items.is_empty() => print("No address is leased.\n"),
         Output::Table => {
             let rows = leases.items.into_iter().map(|lease| {
-                vec![lease.network, lease.address, lease.mac, lease.state, lease.expires, lease.host_name.unwrap_or("-".into())]
+                vec![lease.network, lease.address, lease.mac, lease.state, moment(&lease.expires), lease.host_name.unwrap_or("-".into())]
             });
             print(&table(&["NETWORK", "ADDRESS", "MAC", "STATE", "EXPIRES", "HOST NAME"], rows));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn all(client: &Client) -> Result<LeasePage, super::ClientError> {
+    let mut page: LeasePage = client.get("/api/v1/leases?limit=1000").await?;
+    while let Some(cursor) = page.next_cursor.take() {
+        let next: LeasePage = client.get(&format!("/api/v1/leases?limit=1000&cursor={}", segment(&cursor)?)).await?;
+        page.items.extend(next.items);
+        page.next_cursor = next.next_cursor;
+    }
+    Ok(page)
 }
 
 fn told(explanation: &Explanation) -> String {
@@ -68,7 +78,7 @@ fn told(explanation: &Explanation) -> String {
 }
 
 fn told_boot(boot: &BootView) -> String {
-    let mut out = format!("\nBoot {} of {} on network {}, {}\n", boot.id, boot.mac, boot.network, boot.started);
+    let mut out = format!("\nBoot {} of {} on network {}, {}\n", boot.id, boot.mac, boot.network, moment(&boot.started));
     if let Some(revoked) = &boot.revoked {
         out += &format!("  ALARM: its ticket is void: {}\n", printable(revoked, 200));
     }

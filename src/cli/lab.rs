@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(Subcommand)]
@@ -168,6 +170,11 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
             Accel::Kvm => AccelWish::Kvm,
         },
     };
+    // Before Ctrl-C means "remove it": a lab that is there already is not this command's to remove.
+    if Lab::list(&base_folder()).contains(&plan.name) {
+        return Err(lab::CreateError::Exists(plan.name).into());
+    }
+    let interrupted = Interrupted::watch(plan.name.clone())?;
     let mut lab = Lab::create(&plan, &base_folder())?;
     eprintln!("Machines run on {} ({})", lab.accel().accel, lab.accel().why);
     let socket = start_service(&mut lab, up)?;
@@ -176,6 +183,7 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
     lab.start_nodes()?;
     // From here on a failure is worth a look, so the lab stays.
     lab.keep();
+    interrupted.leave_the_lab();
     if up.no_wait {
         eprintln!("The machines are booting: `overture lab status --name {}` shows how far they are", lab.name());
         return Ok(ExitCode::SUCCESS);
@@ -199,6 +207,40 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
             )
             .into())
         }
+    }
+}
+
+/// What Ctrl-C does meanwhile: a lab that is being made is removed, one that is made is left.
+struct Interrupted {
+    made: Arc<AtomicBool>,
+}
+
+impl Interrupted {
+    fn watch(name: LabName) -> Result<Self, Failure> {
+        let made = Arc::new(AtomicBool::new(false));
+        let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
+        let there = made.clone();
+        std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                if there.load(Ordering::SeqCst) {
+                    eprintln!("\nThe lab keeps running; remove it with: overture lab down --name {name}");
+                } else {
+                    eprintln!("\nInterrupted: removing the half-made lab");
+                    // Twice: what the other thread made during the first time goes with the second.
+                    for _ in 0..2 {
+                        if let Err(error) = Lab::down(&name, &base_folder(), None) {
+                            eprintln!("{}; try: overture lab down --name {name}", crate::chain(&error));
+                        }
+                    }
+                }
+                std::process::exit(128 + signal);
+            }
+        });
+        Ok(Self { made })
+    }
+
+    fn leave_the_lab(&self) {
+        self.made.store(true, Ordering::SeqCst);
     }
 }
 
@@ -229,6 +271,10 @@ fn start_service(lab: &mut Lab, up: &Up) -> Result<PathBuf, Failure> {
     let (bound, socket) = (folder.join("bound.json"), folder.join(SOCKET));
     let mut serve = std::process::Command::new(std::env::current_exe()?);
     serve.arg("serve").arg("--config").arg(&config).arg("--bound").arg(&bound);
+    // They would win over the lab's own settings, and the lab would work on the state of another service.
+    for other in ["OVERTURE_CONFIG", "OVERTURE_STATE", "OVERTURE_SITE", "OVERTURE_SOCKET"] {
+        serve.env_remove(other);
+    }
     lab.start_service(&serve)?;
     let deadline = Instant::now() + Duration::from_secs(30);
     while !bound.exists() {
@@ -397,9 +443,6 @@ fn status(which: &Which, format: Format) -> Result<(), Failure> {
 
 fn console(which: &Which, node: &str) -> Result<(), Failure> {
     let lab = Lab::open(&which.name, &base_folder())?;
-    if std::io::stdin().is_terminal() {
-        eprintln!("Attached to {node}; leave with Ctrl-]");
-    }
     match lab.console(node)? {
         lab::Ended::Left => eprintln!("\nDetached; {node} goes on."),
         lab::Ended::SwitchedOff => eprintln!("\n{node} was switched off."),

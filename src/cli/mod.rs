@@ -35,7 +35,7 @@ struct Cli {
 /// How to reach the service.
 #[derive(Args, Clone, Debug)]
 pub struct Reach {
-    /// The service's local socket [default: /run/overture/api.sock, or that of the only running lab]
+    /// The service's local socket [default: for `serve` what the settings say, else /run/overture/api.sock or that of the only running lab]
     #[arg(long, global = true, env = "OVERTURE_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
 }
@@ -139,7 +139,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             service::run_to_the_end(settings, serve.bound)?;
         }
         Command::Check { path } => return site::check(&path),
-        Command::Openapi => println!("{}", crate::api::openapi()),
+        Command::Openapi => output::print(crate::api::openapi()),
         Command::Ramdisk(command) => ramdisk::run(command)?,
         Command::Lab(command) => return lab::run(command),
         Command::Apply { site, dry_run, format } => return asking(site::apply(&cli.reach, &site, dry_run, format)),

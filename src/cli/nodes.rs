@@ -6,6 +6,7 @@ use super::{Failure, Format, Output, Reach};
 use crate::api::views::{NodeDetail, NodePage, NodeView, OrderName};
 use clap::{Subcommand, ValueEnum};
 use domain::Timestamp;
+use domain::timeline::printable;
 use reqwest::Method;
 use serde_json::json;
 use std::process::ExitCode;
@@ -78,12 +79,12 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
         Command::List { format } => {
             let nodes = all(&client).await?;
             match format.output {
-                Output::Json => print_json(&nodes),
+                Output::Json => print_json(&NodePage { items: nodes, next_cursor: None }),
                 Output::Table => print(&listing(&nodes, Timestamp::now())),
             }
         }
         Command::Show { node, format } => {
-            let node: NodeDetail = client.get(&format!("/api/v1/nodes/{}", segment(&node))).await?;
+            let node: NodeDetail = client.get(&format!("/api/v1/nodes/{}", segment(&node)?)).await?;
             match format.output {
                 Output::Json => print_json(&node),
                 Output::Table => print(&detail(&node, Timestamp::now())),
@@ -91,28 +92,36 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Name { node, name, remove: _ } => {
             let named: NodeDetail =
-                client.write(Method::PATCH, &format!("/api/v1/nodes/{}", segment(&node)), json!({ "name": name })).await?;
+                client.write(Method::PATCH, &format!("/api/v1/nodes/{}", segment(&node)?), json!({ "name": name })).await?;
             match &named.node.name {
-                Some(name) => print(&format!("{} is now called {name}\n", domain::timeline::printable(&node, 80))),
-                None => print(&format!("{} has no name any more\n", domain::timeline::printable(&node, 80))),
+                Some(name) => print(&format!("{} is now called {}\n", printable(&node, 80), printable(name, 80))),
+                None => print(&format!("{} has no name any more\n", printable(&node, 80))),
             }
         }
         Command::Order { node, order } => {
             let order = OrderName::from(order);
             let ordered: NodeDetail =
-                client.write(Method::POST, &format!("/api/v1/nodes/{}/orders", segment(&node)), json!({ "order": order })).await?;
-            let label = ordered.node.name.or(ordered.node.serial).unwrap_or(ordered.node.id);
-            print(&match order {
-                OrderName::Wait => format!("{label} stays in the ramdisk\n"),
-                OrderName::Reboot => format!("{label} restarts as soon as its agent asks\n"),
-                OrderName::PowerOff => format!("{label} switches off as soon as its agent asks\n"),
-                OrderName::LocalDisk => format!(
-                    "{label} restarts from its local disk, now and at each later boot; undo with: overture nodes order {label} wait\n"
-                ),
-            });
+                client.write(Method::POST, &format!("/api/v1/nodes/{}/orders", segment(&node)?), json!({ "order": order })).await?;
+            print(&ordered_to(order, &ordered.node, Timestamp::now()));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn ordered_to(order: OrderName, node: &NodeView, now: Timestamp) -> String {
+    let label = printable(node.name.as_ref().or(node.serial.as_ref()).unwrap_or(&node.id), 80);
+    // What can be pasted into a shell: a serial number is the machine's own text.
+    let handle = node.name.as_ref().unwrap_or(&node.id);
+    let heard = format!("last heard of {} ago", ago(&node.last_seen, now));
+    match order {
+        OrderName::Wait => format!("{label} stays in the ramdisk\n"),
+        OrderName::Reboot => format!("{label} restarts as soon as its agent asks ({heard})\n"),
+        OrderName::PowerOff => format!("{label} switches off as soon as its agent asks ({heard})\n"),
+        OrderName::LocalDisk => format!(
+            "{label} restarts from its local disk as soon as its agent asks ({heard}), and at each later boot\n\
+             undo with: overture nodes order {handle} wait\n"
+        ),
+    }
 }
 
 /// Every node, page by page.
@@ -159,18 +168,28 @@ pub fn listing(nodes: &[NodeView], now: Timestamp) -> String {
     )
 }
 
+fn threads(number: u32) -> String {
+    crate::count(usize::try_from(number).unwrap_or(usize::MAX), "thread")
+}
+
+/// What there is of some parts; none when there is none of them.
+fn joined(parts: [Option<String>; 2], between: &str) -> Option<String> {
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(between))
+}
+
 fn detail(detail: &NodeDetail, now: Timestamp) -> String {
     let node = &detail.node;
     let mut lines = vec![
         ("name", or_dash(node.name.as_ref())),
         ("id", node.id.clone()),
         ("stage", node.stage.clone()),
-        ("machine", [node.vendor.clone(), node.product.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ")),
+        ("machine", or_dash(joined([node.vendor.clone(), node.product.clone()], " "))),
         ("serial", or_dash(node.serial.as_ref())),
         ("uuid", or_dash(node.uuid.as_ref())),
         ("address", node.address.clone()),
         ("firmware", or_dash(node.firmware.as_ref())),
-        ("processor", format!("{}, {} threads", or_dash(node.cpu_model.as_ref()), or_dash(node.cpu_threads))),
+        ("processor", or_dash(joined([node.cpu_model.clone(), node.cpu_threads.map(threads)], ", "))),
         ("memory", or_dash(node.memory_bytes.map(bytes))),
     ];
     let text = |value: &serde_json::Value, field: &str| value[field].as_str().unwrap_or("-").to_owned();
@@ -214,5 +233,5 @@ fn detail(detail: &NodeDetail, now: Timestamp) -> String {
     for gap in &detail.gaps {
         lines.push(("gap", format!("{}: {}", gap.path, gap.reason)));
     }
-    lines.into_iter().map(|(title, value)| format!("{title:<10} {}\n", domain::timeline::printable(&value, 200))).collect()
+    lines.into_iter().map(|(title, value)| format!("{title:<10} {}\n", printable(&value, 200))).collect()
 }

@@ -27,7 +27,20 @@ pub fn print(text: &str) {
 
 /// Writes a value as JSON.
 pub fn print_json<T: Serialize>(value: &T) {
-    print(&(serde_json::to_string_pretty(value).unwrap_or_default() + "\n"));
+    print(&(drawn_nowhere(&serde_json::to_string_pretty(value).unwrap_or_default()) + "\n"));
+}
+
+/// JSON that means the same and cannot draw on the terminal: what `serde_json` leaves as it is, C1 controls and marks of
+/// direction among it, stands within a text there and can be escaped.
+fn drawn_nowhere(json: &str) -> String {
+    let escaped = |c: char| {
+        if c == '\n' || printable(c.encode_utf8(&mut [0; 4]), 1).starts_with(c) {
+            c.to_string()
+        } else {
+            format!("\\u{:04x}", u32::from(c))
+        }
+    };
+    json.chars().map(escaped).collect()
 }
 
 /// Whether colours are wanted on standard error.
@@ -62,6 +75,11 @@ pub fn ago(at: &str, now: Timestamp) -> String {
     }
 }
 
+/// A time of the API without its fraction of a second: `2026-11-23T16:41:03Z`.
+pub fn moment(at: &str) -> String {
+    at.parse::<Timestamp>().map_or_else(|_| at.to_owned(), |at| format!("{at:.0}"))
+}
+
 /// A value that may be missing.
 pub fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or("-".into(), |value| value.to_string())
@@ -78,6 +96,14 @@ mod tests {
         {
             assert_eq!(bytes(size), text);
         }
+    }
+
+    #[test]
+    fn hostile_text_in_json_keeps_its_meaning() {
+        let hostile = "\u{9b}2J\u{202e}\u{2028}\u{1b}\u{7f}\n\\ö😀";
+        let json = drawn_nowhere(&serde_json::to_string_pretty(&[hostile]).expect("a text"));
+        assert_eq!(json, "[\n  \"\\u009b2J\\u202e\\u2028\\u001b\\u007f\\n\\\\ö😀\"\n]");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).expect("JSON"), [hostile]);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! `overture check`, `overture apply` and `overture site`.
 
 use super::client::{Client, ClientError};
-use super::output::{colours, print, print_json, table};
+use super::output::{colours, moment, print, print_json, table};
 use super::{Failure, Format, Output, Reach};
 use crate::api::views::{Applied, RevisionList, SiteView};
 use crate::files::Complaints;
 use crate::settings::Settings;
 use crate::site;
 use clap::Subcommand;
+use domain::timeline::printable;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,12 +62,7 @@ pub async fn apply(reach: &Reach, path: &Path, dry_run: bool, format: Format) ->
     let applied: Applied = match client.write(Method::PUT, &format!("/api/v1/site?dry_run={dry_run}"), json!({ "files": files })).await {
         Err(ClientError::Refused(refusal)) if refusal.problem["errors"].is_array() => {
             for error in refusal.problem["errors"].as_array().into_iter().flatten() {
-                eprintln!(
-                    "{}:{}: {}",
-                    error["file"].as_str().unwrap_or("site"),
-                    error["line"],
-                    error["detail"].as_str().unwrap_or_default()
-                );
+                eprintln!("{}", told(error));
             }
             return Err(ClientError::Refused(refusal).into());
         }
@@ -76,15 +72,9 @@ pub async fn apply(reach: &Reach, path: &Path, dry_run: bool, format: Format) ->
         Output::Json => print_json(&applied),
         Output::Table => {
             for change in &applied.changes {
-                print(&format!("{}\n", domain::timeline::printable(change, 300)));
+                print(&format!("{}\n", printable(change, 300)));
             }
-            let number = applied.revision.as_ref().map_or("none".to_owned(), |revision| revision.number.to_string());
-            print(&match (dry_run, applied.changed, applied.changes.is_empty()) {
-                (true, _, true) => format!("Nothing would change; revision {number} is in force.\n"),
-                (true, _, false) => format!("Nothing was changed (--dry-run); revision {number} is in force.\n"),
-                (false, true, _) => format!("Revision {number} is in force.\n"),
-                (false, false, _) => format!("Nothing to do: revision {number} already says this.\n"),
-            });
+            print(&applied_in_words(&applied, dry_run));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -99,12 +89,10 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
                 Output::Json => print_json(&site),
                 Output::Table => {
                     let revision = &site.revision;
-                    print(&format!(
-                        "# site {}, revision {}, applied {} by {}\n",
-                        revision.name, revision.number, revision.applied, revision.by
-                    ));
+                    let (applied, by) = (moment(&revision.applied), printable(&revision.by, 200));
+                    print(&format!("# site {}, revision {}, applied {applied} by {by}\n", revision.name, revision.number));
                     for (path, text) in &site.files {
-                        print(&format!("\n# {path}\n{}\n", text.trim_end()));
+                        print(&format!("\n# {}\n{}\n", printable(path, 200), harmless(text.trim_end())));
                     }
                 }
             }
@@ -118,7 +106,7 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
                     let rows = list
                         .items
                         .into_iter()
-                        .map(|r| vec![r.number.to_string(), r.applied, r.by, r.name, r.networks.to_string(), r.nodes.to_string()]);
+                        .map(|r| vec![r.number.to_string(), moment(&r.applied), r.by, r.name, r.networks.to_string(), r.nodes.to_string()]);
                     print(&table(&["REVISION", "APPLIED", "BY", "SITE", "NETWORKS", "NODES"], rows));
                 }
             }
@@ -127,8 +115,49 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn applied_in_words(applied: &Applied, dry_run: bool) -> String {
+    let in_force = match &applied.revision {
+        Some(revision) => format!("revision {} is in force", revision.number),
+        None => "no site is in force yet".to_owned(),
+    };
+    match (dry_run, applied.changed, applied.changes.is_empty()) {
+        (true, _, true) => format!("Nothing would change; {in_force}.\n"),
+        (true, _, false) => format!("Nothing was changed (--dry-run); {in_force}.\n"),
+        (false, true, true) => format!("Only the text differs; {in_force}.\n"),
+        (false, true, false) => format!("Done; {in_force}.\n"),
+        (false, false, _) => format!("Nothing to do; {in_force} and says this already.\n"),
+    }
+}
+
+/// A mistake that only the service found: `nodes.toml:3: …`.
+fn told(error: &Value) -> String {
+    let text = |field: &str| error[field].as_str().map(|text| printable(text, 1000));
+    let place = match (text("file"), error["line"].as_u64()) {
+        (Some(file), Some(line)) => format!("{file}:{line}: "),
+        (Some(file), None) => format!("{file}: "),
+        _ => String::new(),
+    };
+    place + &text("detail").unwrap_or_default()
+}
+
+/// Lines as they came, but for what would draw on the terminal.
+fn harmless(text: &str) -> String {
+    let line = |line: &str| line.split('\t').map(|part| printable(part, part.len())).collect::<Vec<_>>().join("\t");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads a site; says so where a folder holds the settings instead.
 fn parse(path: &Path) -> Result<Result<domain::site::Site, Complaints>, Failure> {
     let files = site::read_files(path)?;
+    let settings = |name: &str| files.get(name).is_some_and(|text| Settings::looks_like_settings(text));
+    if path.is_dir() && settings("overture.toml") {
+        let file = path.join("overture.toml");
+        let told = format!("{} holds settings and is no site: check {} itself, or name the site's folder", path.display(), file.display());
+        return Err(told.into());
+    }
+    if path.is_file() && files.keys().any(|name| settings(name)) {
+        return Err(format!("{} holds settings and is no site: name the site's folder", path.display()).into());
+    }
     let prefix = if path.is_dir() {
         format!("{}/", path.display().to_string().trim_end_matches('/'))
     } else {

@@ -8,7 +8,7 @@ pub use reader::Reader;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use domain::site::Mistake;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// A file's text and the name it goes by in messages.
@@ -38,11 +38,15 @@ pub struct Complaint {
     pub message: String,
 }
 
-/// All mistakes of a set of files.
+/// How many mistakes are told at once: nobody reads more, and each costs a look at the whole file.
+const MOST_TOLD: usize = 100;
+
+/// All mistakes of a set of files, the first hundred in words.
 #[derive(Debug, Clone)]
 pub struct Complaints {
     sources: Vec<Source>,
     list: Vec<Complaint>,
+    untold: usize,
 }
 
 /// One mistake in the words of the API: file, line, column.
@@ -62,12 +66,17 @@ impl Complaints {
     /// Mistakes in these files.
     pub fn new(sources: Vec<Source>, mut list: Vec<Complaint>) -> Self {
         list.sort_by_key(|complaint| complaint.place.as_ref().map(|place| (place.source, place.span.start)));
-        Self { sources, list }
+        let untold = list.len().saturating_sub(MOST_TOLD);
+        list.truncate(MOST_TOLD);
+        if untold > 0 {
+            list.push(Complaint { place: None, message: format!("and {} more; mend these first", crate::count(untold, "mistake")) });
+        }
+        Self { sources, list, untold }
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.untold.saturating_sub(1)
     }
 
     /// Whether there are none.
@@ -126,6 +135,7 @@ impl std::error::Error for Complaints {}
 pub struct Notes {
     places: HashMap<String, Place>,
     complaints: Vec<Complaint>,
+    spoiled: HashSet<String>,
 }
 
 impl Notes {
@@ -157,6 +167,16 @@ impl Notes {
     /// Where a key stands.
     pub fn place_of(&self, key: &str) -> Option<Place> {
         self.places.get(key).cloned()
+    }
+
+    fn spoil(&mut self, key: String) {
+        self.spoiled.insert(key);
+    }
+
+    /// Whether a key, or one below it, has a mistake already: what it says, or lacks, is then not what was meant.
+    pub fn is_spoiled(&self, key: &str) -> bool {
+        let there = |spoiled: &str| spoiled.is_empty() || spoiled == key || spoiled.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        self.spoiled.iter().any(|spoiled| there(spoiled))
     }
 
     fn remember(&mut self, key: String, place: Place) {

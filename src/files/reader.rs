@@ -23,6 +23,7 @@ impl<'r, 't> Reader<'r, 't> {
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let span = error.span().unwrap_or(0..0);
+            notes.spoil(String::new());
             notes.complain(Place { source, span }, format!("not TOML: {}", error.message()));
         }
         if errors.is_empty() {
@@ -62,6 +63,7 @@ impl<'r, 't> Reader<'r, 't> {
         let path = self.path(name);
         let place = self.notes.place_of(&path).unwrap_or_else(|| self.place(self.span.clone()));
         self.notes.complain(place, format!("{path}: {message}"));
+        self.notes.spoil(path);
     }
 
     fn wrong_kind(&mut self, name: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
@@ -107,6 +109,7 @@ impl<'r, 't> Reader<'r, 't> {
                     let place = self.place(item.span());
                     let path = self.path(name);
                     self.notes.complain(place, format!("{path}: each item must be {wanted} in quotes"));
+                    self.notes.spoil(path);
                 }
             }
         }
@@ -144,6 +147,7 @@ impl<'r, 't> Reader<'r, 't> {
             let place = self.place(self.span.clone());
             let table = if self.key.is_empty() { "this file".to_owned() } else { format!("[{}]", self.key) };
             self.notes.complain(place, format!("{table} lacks `{name}`: write {name} = {example}"));
+            self.notes.spoil(self.path(name));
         }
     }
 
@@ -173,6 +177,7 @@ impl<'r, 't> Reader<'r, 't> {
                 None => {
                     let place = self.place(inner.span());
                     self.notes.complain(place, format!("{key}: this must be a table: write [{key}] and its keys below"));
+                    self.notes.spoil(key);
                 }
             }
         }
@@ -217,6 +222,7 @@ impl<'r, 't> Reader<'r, 't> {
             let place = Place { source: self.source, span: key.span() };
             let path = if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) };
             self.notes.complain(place, format!("unknown key `{}`; {hint}", domain::timeline::printable(&path, 80)));
+            self.notes.spoil(path);
         }
     }
 }

@@ -5,8 +5,7 @@ use crate::support::machine::{machine, power_on};
 use crate::support::{Appliance, STRANGER};
 
 fn count_of(appliance: &Appliance, serial: &str) -> usize {
-    let nodes = appliance.get("/api/v1/nodes?limit=1000");
-    nodes["items"].as_array().unwrap().iter().filter(|node| node["serial"] == serial).count()
+    appliance.list("/api/v1/nodes").iter().filter(|node| node["serial"] == serial).count()
 }
 
 #[test]
@@ -20,7 +19,9 @@ fn a_report_without_its_own_ticket_is_refused() {
             (answer.status, answer.problem())
         };
         assert_eq!(status(&victim.agent.with_ticket(None)), (401, "ticket_missing".into()));
-        for malformed in ["", "x", "0123456789abcdef", "ABCDEF0123456789ABCDEF0123456789", &"a".repeat(3000), "0123456789abcdef0123456789abcde'"] {
+        for malformed in
+            ["", "x", "0123456789abcdef", "ABCDEF0123456789ABCDEF0123456789", &"a".repeat(3000), "0123456789abcdef0123456789abcde'"]
+        {
             assert_eq!(status(&victim.agent.with_ticket(Some(malformed))), (400, "ticket_malformed".into()), "{malformed:.40}");
         }
         let invented = "00112233445566778899aabbccddeeff";
@@ -30,7 +31,7 @@ fn a_report_without_its_own_ticket_is_refused() {
         assert_eq!(status(&thief.agent.with_ticket(stolen)), (403, "ticket_refused".into()));
         assert_eq!(status(&thief.agent.with_ticket(stolen).at(STRANGER)), (403, "ticket_refused".into()));
         // The thief's own ticket, naming the victim's boot.
-        let other_boot = Agent { boot: victim.agent.boot.clone(), ..thief.agent.clone() };
+        let other_boot = thief.agent.of_boot(&victim.agent.boot);
         assert_eq!(status(&other_boot), (400, "other_boot".into()));
         for (method, path) in [("GET", "/orders"), ("POST", "/progress"), ("POST", "/report")] {
             assert_eq!(victim.agent.with_ticket(None).send(method, path, b"{}").unwrap().status, 401, "{method} {path}");
@@ -41,7 +42,7 @@ fn a_report_without_its_own_ticket_is_refused() {
     });
     let reasons = ["refused_no_ticket", "refused_bad_ticket", "refused_unknown_ticket", "refused_wrong_address", "refused_other_boot"];
     appliance.assert_counted(&before, "inventory_events", &reasons);
-    assert_eq!(appliance.get("/api/v1/nodes")["items"].as_array().unwrap().len(), 1, "only the victim's own report was kept");
+    assert_eq!(appliance.list("/api/v1/nodes").len(), 1, "only the victim's own report was kept");
     appliance.assert_good_node_is_served();
 }
 
@@ -128,10 +129,19 @@ fn an_agent_reaches_nothing_of_the_operators() {
     let appliance = Appliance::start();
     appliance.inside(|| {
         let running = power_on(540);
-        for (method, path) in [("GET", "/api/v1/nodes"), ("PUT", "/api/v1/site"), ("GET", "/metrics"), ("GET", "/"), ("GET", "/report"), ("DELETE", "/report"), ("GET", "//report"), ("POST", "/report/../api/v1/nodes")] {
+        for (method, path) in [
+            ("GET", "/api/v1/nodes"),
+            ("PUT", "/api/v1/site"),
+            ("GET", "/metrics"),
+            ("GET", "/"),
+            ("GET", "/report"),
+            ("DELETE", "/report"),
+            ("GET", "//report"),
+            ("POST", "/report/../api/v1/nodes"),
+        ] {
             let answer = running.agent.send(method, path, report(&running.machine, &running.agent.boot, 1).to_string().as_bytes()).unwrap();
             assert!(matches!(answer.status, 404 | 405), "{method} {path}: {}", answer.status);
         }
     });
-    assert_eq!(appliance.get("/api/v1/nodes")["items"].as_array().unwrap().len(), 0);
+    assert_eq!(appliance.list("/api/v1/nodes").len(), 0);
 }

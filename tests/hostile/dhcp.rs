@@ -1,11 +1,10 @@
 //! DHCP packets that no honest client sends.
 
-use crate::support::machine::{client, hasty_client, is_refusal, is_silence, machine};
+use crate::support::machine::{client, hasty_client, is_refusal, is_silence, machine, server_mac};
 use crate::support::random::Random;
 use crate::support::{Appliance, SERVER, STRANGER, Wishes, eventually};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
-use tests_sim::Mac;
 use tests_sim::dhcp::{Client, Datagram, Header, Kind, Packet, Reply, Speaker, fresh_xid, option};
 
 /// The bytes of a DISCOVER with some options behind its own, and no END after them unless they bring one.
@@ -48,10 +47,16 @@ fn malformed(random: &mut Random) -> Vec<Vec<u8>> {
 /// Requests with odd options behind a sound beginning: to be answered without them, or not at all.
 fn odd(random: &mut Random) -> Vec<Vec<u8>> {
     let past_the_end = [&[12, 255, b'x'][..], &[50, 200, 10], &[61], &[97, 17, 0], &[82, 255, 1, 4], &[175, 40, 177]];
-    let odd_lengths = [&[50, 0, 255][..], &[50, 3, 1, 2, 3, 255], &[54, 0, 255], &[57, 1, 1, 255], &[93, 1, 7, 255], &[93, 0, 255], &[97, 1, 0, 255]];
+    let odd_lengths =
+        [&[50, 0, 255][..], &[50, 3, 1, 2, 3, 255], &[54, 0, 255], &[57, 1, 1, 255], &[93, 1, 7, 255], &[93, 0, 255], &[97, 1, 0, 255]];
     let loops = [&[119, 4, 3, b'a', b'b', b'c', 255][..], &[119, 2, 0xc0, 0, 255], &[81, 5, 0, 0, 0, 0xc0, 3, 255]];
-    let mut packets: Vec<Vec<u8>> =
-        past_the_end.iter().chain(&odd_lengths).chain(&loops).enumerate().map(|(i, options)| discover_with(910 + i as u32, options)).collect();
+    let mut packets: Vec<Vec<u8>> = past_the_end
+        .iter()
+        .chain(&odd_lengths)
+        .chain(&loops)
+        .enumerate()
+        .map(|(i, options)| discover_with(910 + i as u32, options))
+        .collect();
     // Overload that names fields which overload again, in every combination (RFC 2132, 9.3).
     for bits in 0..=5 {
         let mut bytes = discover_with(930, &[52, 1, bits, 255]);
@@ -144,8 +149,8 @@ fn a_hostile_host_name_reaches_neither_log_nor_list_unescaped() {
         offer.yiaddr
     });
     let named = |appliance: &Appliance| {
-        let leases = appliance.get("/api/v1/leases");
-        let held = leases["items"].as_array().unwrap().iter().find(|lease| lease["address"] == address.to_string()).cloned();
+        let leases = appliance.list("/api/v1/leases");
+        let held = leases.iter().find(|lease| lease["address"] == address.to_string()).cloned();
         held.and_then(|lease| lease["host_name"].as_str().map(str::to_owned))
     };
     eventually("the lease is kept with its name", || named(&appliance).is_some());
@@ -164,7 +169,18 @@ fn a_hostile_host_name_reaches_neither_log_nor_list_unescaped() {
 fn a_relay_address_that_no_relay_can_have_gets_no_answer() {
     let mut appliance = Appliance::start();
     let before = appliance.metrics();
-    let hostile = ["127.0.0.1", "127.255.255.255", "224.0.0.1", "239.255.255.250", "255.255.255.255", "0.0.0.1", "240.0.0.1", "10.77.0.1", "10.77.0.0", "10.77.255.255"];
+    let hostile = [
+        "127.0.0.1",
+        "127.255.255.255",
+        "224.0.0.1",
+        "239.255.255.250",
+        "255.255.255.255",
+        "0.0.0.1",
+        "240.0.0.1",
+        "10.77.0.1",
+        "10.77.0.0",
+        "10.77.255.255",
+    ];
     let unknown = ["192.0.2.1", "8.8.8.8"];
     let answers = appliance.inside(|| {
         let mut client = client();
@@ -172,12 +188,6 @@ fn a_relay_address_that_no_relay_can_have_gets_no_answer() {
             let packet = Packet { giaddr: giaddr.parse().unwrap(), ..machine(950).discover(fresh_xid(), 0) };
             client.send(&packet).unwrap();
         }
-        // From a network that does not exist here, to the server's own address (a renewal of somebody else's lease).
-        let renewal = machine(951).renew(fresh_xid(), Ipv4Addr::new(192, 0, 2, 77)).emit();
-        let to = SocketAddrV4::new(SERVER, 67);
-        let from = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 77), 68);
-        let datagram = Datagram { from_mac: machine(951).mac, to_mac: Mac::BROADCAST, from, to, header: Header::default(), payload: &renewal };
-        client.send_datagram(&datagram).unwrap();
         heard(&mut client)
     });
     assert_eq!(answers.len(), 0);
@@ -185,6 +195,32 @@ fn a_relay_address_that_no_relay_can_have_gets_no_answer() {
         appliance.metrics().dhcp("hostile_relay") - before.dhcp("hostile_relay") == hostile.len() as u64
     });
     assert_eq!(appliance.metrics().dhcp("no_network") - before.dhcp("no_network"), unknown.len() as u64);
+    appliance.assert_good_node_is_served();
+}
+
+#[test]
+fn a_renewal_from_a_network_that_does_not_exist_here_is_refused_or_ignored() {
+    let mut appliance = Appliance::start();
+    let received = appliance.metrics().dhcp("received");
+    let nowhere = Ipv4Addr::new(192, 0, 2, 77);
+    let answers = appliance.inside(|| {
+        let mut client = client();
+        for packet in [
+            machine(951).renew(fresh_xid(), nowhere),
+            machine(952).inform(fresh_xid(), nowhere),
+            machine(953).release(fresh_xid(), nowhere, SERVER),
+        ] {
+            let payload = packet.emit();
+            // By unicast, as a machine sends it that moved here from elsewhere.
+            let (from, to) = (SocketAddrV4::new(nowhere, 68), SocketAddrV4::new(SERVER, 67));
+            let datagram = Datagram { from_mac: packet.mac, to_mac: server_mac(), from, to, header: Header::default(), payload: &payload };
+            client.send_datagram(&datagram).unwrap();
+        }
+        heard(&mut client)
+    });
+    let kinds: Vec<_> = answers.iter().map(|answer| Reply::parse(answer).unwrap().kind).collect();
+    assert!(kinds.iter().all(|kind| *kind == Kind::Nak) && kinds.len() <= 1, "{kinds:?}");
+    eventually("all three were read", || appliance.metrics().dhcp("received") - received == 3);
     appliance.assert_good_node_is_served();
 }
 

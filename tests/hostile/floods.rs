@@ -3,7 +3,8 @@
 use crate::support::agent::connect;
 use crate::support::machine::{client, get, machine, power_on};
 use crate::support::random::Random;
-use crate::support::{Appliance, STRANGER, WHOLE, Wishes, at, eventually, eventually_within, is_long};
+use crate::support::waiting::eventually_within;
+use crate::support::{Appliance, STRANGER, WHOLE, Wishes, at, eventually, is_long};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
@@ -57,14 +58,14 @@ fn a_flood_of_discovers_leaves_known_machines_served_and_memory_bounded() {
     }
 }
 
-/// Connections that have begun a request and send a byte of it now and then.
-fn slow_senders(addresses: &[Ipv4Addr], each: usize, port: u16) -> Vec<TcpStream> {
-    let open = |from: &Ipv4Addr| {
-        let mut stream = connect(*from, at(port)).ok()?;
-        stream.write_all(b"GET /boot.ipxe HTTP/1.1\r\nX-").ok()?;
+/// Connections that have begun to say something and will send a byte of it now and then.
+fn slow_senders(many: usize, port: u16, beginning: &[u8]) -> Vec<TcpStream> {
+    let open = |_| {
+        let mut stream = connect(STRANGER, at(port)).ok()?;
+        stream.write_all(beginning).ok()?;
         Some(stream)
     };
-    addresses.iter().flat_map(|from| (0..each).filter_map(move |_| open(from))).collect()
+    (0..many).filter_map(open).collect()
 }
 
 fn trickle(streams: &mut Vec<TcpStream>) {
@@ -75,10 +76,12 @@ fn trickle(streams: &mut Vec<TcpStream>) {
 fn slow_senders_keep_nobody_from_being_served() {
     let mut appliance = Appliance::start();
     appliance.assert_good_node_is_served();
+    let before = appliance.metrics();
     let had = appliance.watch_memory();
     appliance.inside(|| {
-        let mut streams = slow_senders(&[STRANGER], 1100, 80);
-        streams.extend(slow_senders(&[STRANGER], 1100, 8444));
+        let mut streams = slow_senders(1100, 80, b"GET /boot.ipxe HTTP/1.1\r\nX-");
+        // A ClientHello of 512 bytes begins (RFC 8446, 5.1).
+        streams.extend(slow_senders(1100, 8444, &[0x16, 3, 1, 2, 0, 1]));
         for _ in 0..3 {
             trickle(&mut streams);
             let began = Instant::now();
@@ -89,7 +92,29 @@ fn slow_senders_keep_nobody_from_being_served() {
         }
     });
     let grown = appliance.memory_peak().saturating_sub(had);
-    assert!(grown < 64 << 20, "slow senders made the service grow by {grown} bytes");
+    assert!(grown < 32 << 20, "slow senders made the service grow by {grown} bytes");
+    for listener in ["boot_http_connections", "agent_connections"] {
+        appliance.assert_counted(&before, listener, &["too_many_of_address"]);
+    }
+    appliance.assert_good_node_is_served();
+}
+
+#[test]
+fn with_few_descriptors_it_sheds_load_and_lives() {
+    let mut appliance = Appliance::start_as(Wishes { descriptors: Some(64), ..Wishes::default() });
+    appliance.assert_good_node_is_served();
+    appliance.inside(|| {
+        let mut card = client();
+        let known = machine(730);
+        let lease = card.lease(&known).unwrap();
+        // From four addresses, so that the bound of one does not help.
+        let open = |i: u8| connect(Ipv4Addr::new(10, 77, 129, i % 4 + 1), at(if i.is_multiple_of(2) { 80 } else { 8444 })).ok();
+        let streams: Vec<_> = (0..100).filter_map(open).collect();
+        let ack = card.renew(&known, &lease).expect("a known machine renews though no connection can be accepted");
+        assert_eq!((ack.kind, ack.yiaddr), (Kind::Ack, lease.address));
+        card.lease(&machine(731)).expect("a new machine gets an address though no connection can be accepted");
+        drop(streams);
+    });
     appliance.assert_good_node_is_served();
 }
 

@@ -30,10 +30,38 @@ fn nothing_but_the_table_is_served_by_whatever_path() {
     let mut appliance = Appliance::start();
     let before = appliance.metrics();
     let paths = [
-        "/boot/../overture.toml", "/boot/..%2foverture.toml", "/boot/%2e%2e/overture.toml", "/boot/%2e%2e%2foverture.toml", "/boot/%252e%252e%252foverture.toml",
-        "/boot/..\\overture.toml", "/boot/..%5coverture.toml", "/boot/..%c0%af..%c0%afetc/passwd", "/boot/%00", "/boot/vmlinuz%00.txt", "/boot/vmlinuz/", "/boot/vmlinuz/x",
-        "/../../../../etc/passwd", "//etc/passwd", "/boot//etc/passwd", "/boot/state/overture.db", "/boot/authority.key", "/boot/overture.db", "/boot/", "/boot", "/", "/.",
-        "/index.html", "/api/v1/nodes", "/metrics", "/healthz", "/report", "/boot.ipxe/..", "/images/x/y/z", "/boot/VMLINUZ", "/boot/vmlinuz;a=b", "/%62oot/vmlinuz",
+        "/boot/../overture.toml",
+        "/boot/..%2foverture.toml",
+        "/boot/%2e%2e/overture.toml",
+        "/boot/%2e%2e%2foverture.toml",
+        "/boot/%252e%252e%252foverture.toml",
+        "/boot/..\\overture.toml",
+        "/boot/..%5coverture.toml",
+        "/boot/..%c0%af..%c0%afetc/passwd",
+        "/boot/%00",
+        "/boot/vmlinuz%00.txt",
+        "/boot/vmlinuz/",
+        "/boot/vmlinuz/x",
+        "/../../../../etc/passwd",
+        "//etc/passwd",
+        "/boot//etc/passwd",
+        "/boot/state/overture.db",
+        "/boot/authority.key",
+        "/boot/overture.db",
+        "/boot/",
+        "/boot",
+        "/",
+        "/.",
+        "/index.html",
+        "/api/v1/nodes",
+        "/metrics",
+        "/healthz",
+        "/report",
+        "/boot.ipxe/..",
+        "/images/x/y/z",
+        "/boot/VMLINUZ",
+        "/boot/vmlinuz;a=b",
+        "/%62oot/vmlinuz",
     ];
     // A trailing slash and a doubled one name the same file, as firmware does.
     let harmless = ["/boot/vmlinuz/"];
@@ -66,10 +94,19 @@ fn odd_methods_targets_and_versions_are_refused() {
             assert!(answer.to_lowercase().contains("allow: get, head") && !answer.contains("seen"), "{method}: {answer}");
         }
         let heads = [
-            "CONNECT 192.0.2.1:25 HTTP/1.1\r\nHost: 192.0.2.1:25\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-            "GET http://192.0.2.1/secret HTTP/1.1\r\nHost: 192.0.2.1\r\nConnection: close\r\n\r\n", "GET /boot.ipxe\r\n", "GET /boot.ipxe HTTP/9.9\r\n\r\n", "\0\0\0\0", "\r\n\r\n\r\n\r\n",
-            "GET /boot.ipxe HTTP/1.1\r\nHost : x\r\n\r\n", "GET /boot.ipxe HTTP/1.1\r\n folded: x\r\n\r\n", "GET  /boot.ipxe  HTTP/1.1\r\n\r\n", "GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n",
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03",
+            "CONNECT 192.0.2.1:25 HTTP/1.1\r\nHost: 192.0.2.1:25\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            "GET http://192.0.2.1/secret HTTP/1.1\r\nHost: 192.0.2.1\r\nConnection: close\r\n\r\n",
+            "GET /boot.ipxe\r\n",
+            "GET /boot.ipxe HTTP/9.9\r\n\r\n",
+            "\0\0\0\0",
+            "\r\n\r\n\r\n\r\n",
+            "GET /boot.ipxe HTTP/1.1\r\nHost : x\r\n\r\n",
+            "GET /boot.ipxe HTTP/1.1\r\n folded: x\r\n\r\n",
+            "GET  /boot.ipxe  HTTP/1.1\r\n\r\n",
+            "GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03",
         ];
         for head in heads {
             let answer = raw(head.as_bytes());
@@ -81,14 +118,19 @@ fn odd_methods_targets_and_versions_are_refused() {
 }
 
 #[test]
-fn a_request_with_two_lengths_is_refused_and_what_it_hides_is_not_answered() {
+fn a_request_with_two_lengths_ends_its_connection_and_what_it_hides_is_not_answered() {
     let mut appliance = Appliance::start();
     let hidden = "GET /boot/authority.pem HTTP/1.1\r\nHost: smuggled\r\n\r\n";
     let length = hidden.len();
     let cases = [
         // The length ends before what is hidden, the chunks after it, and the other way round.
-        format!("GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}", 5 + length),
-        format!("POST /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{hidden}\r\n0\r\n\r\n"),
+        format!(
+            "GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
+            5 + length
+        ),
+        format!(
+            "POST /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{hidden}\r\n0\r\n\r\n"
+        ),
         format!("GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: {length}\r\n\r\n{hidden}"),
         format!("GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: 0, {length}\r\n\r\n{hidden}"),
         format!("GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: +{length}\r\n\r\n{hidden}"),
@@ -154,7 +196,9 @@ fn ranges_never_cost_more_than_the_file() {
         let ask = |range: &str| web(STRANGER).connect(at(80)).unwrap().request("GET", &url, &[("Range", range)], b"").unwrap();
         let overlapping = format!("bytes={}", vec!["0-"; 1300].join(","));
         let steps = format!("bytes={}", (0..1000).map(|i| format!("{i}-")).collect::<Vec<_>>().join(","));
-        for range in [overlapping.as_str(), &steps, "bytes=0-,0-", "bytes=5-2", "bytes=--5", "bytes=0x10-", "bytes=-", "octets=1-2", "bytes=1-2;3"] {
+        for range in
+            [overlapping.as_str(), &steps, "bytes=0-,0-", "bytes=5-2", "bytes=--5", "bytes=0x10-", "bytes=-", "octets=1-2", "bytes=1-2;3"]
+        {
             let response = ask(range);
             assert_eq!((response.status, response.body.len()), (200, file.len()), "{range:.60}");
         }
@@ -162,7 +206,9 @@ fn ranges_never_cost_more_than_the_file() {
             let response = ask(range);
             assert_eq!((response.status, response.header("content-range")), (416, Some("bytes */1048576")), "{range}");
         }
-        for (range, first, last) in [("bytes=0-18446744073709551615", 0, 1_048_575), ("bytes=-18446744073709551616", 0, 1_048_575), ("bytes=7-7", 7, 7)] {
+        for (range, first, last) in
+            [("bytes=0-18446744073709551615", 0, 1_048_575), ("bytes=-18446744073709551616", 0, 1_048_575), ("bytes=7-7", 7, 7)]
+        {
             let response = ask(range);
             assert_eq!(response.status, 206, "{range}");
             assert_eq!(response.header("content-range"), Some(format!("bytes {first}-{last}/1048576").as_str()));
@@ -198,7 +244,10 @@ fn bodies_that_nobody_asked_for_are_not_kept() {
     let mut appliance = Appliance::start();
     let had = appliance.watch_memory();
     appliance.inside(|| {
-        for head in ["GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "POST /boot.ipxe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+        for head in [
+            "GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+            "POST /boot.ipxe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ] {
             let mut stream = connect(STRANGER, at(80)).unwrap();
             stream.write_all(head.as_bytes()).unwrap();
             let piece = [b"10000\r\n".to_vec(), vec![0; 65_536], b"\r\n".to_vec()].concat();

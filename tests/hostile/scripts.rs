@@ -77,7 +77,16 @@ fn what_a_query_says_cannot_add_to_a_script() {
                 assert!(!marks && !text.contains(|c: char| c.is_control() && c != '\n'), "{field} {hostile:?}:\n{text}");
             }
         }
-        for query in ["", "mac=", "mac=%0ashell", "mac=ff:ff:ff:ff:ff:ff", "mac=01:00:5e:00:00:01", "mac=52:54:00:00:00:01%0ashell", "mac=${mac}", "x=1"] {
+        for query in [
+            "",
+            "mac=",
+            "mac=%0ashell",
+            "mac=ff:ff:ff:ff:ff:ff",
+            "mac=01:00:5e:00:00:01",
+            "mac=52:54:00:00:00:01%0ashell",
+            "mac=${mac}",
+            "x=1",
+        ] {
             let response = get(lease.address, &format!("/ipxe?{query}"));
             assert_eq!(response.status, 400, "{query}");
             assert!(!response.text().contains("\nshell") && !response.text().starts_with("#!ipxe"), "{query}: {}", response.text());

@@ -2,7 +2,7 @@
 //! that the boot script names.
 
 use super::answer::{self, Answer};
-use super::machine::get;
+use super::machine::{get, try_get};
 use super::{PATIENCE, at};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -15,6 +15,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use tests_sim::dhcp::Machine;
+use tests_sim::http::HttpError;
 
 /// An agent's key and its certificate, which says nothing.
 #[derive(Debug)]
@@ -50,18 +51,28 @@ pub struct Agent {
 impl Agent {
     /// An agent at an address, with the words of its kernel's command line. Fetches the authority and checks its pin.
     pub fn new(from: Ipv4Addr, words: &BTreeMap<String, String>, key: &Key) -> Self {
+        Self::try_new(from, words, key).expect("the authority can be fetched")
+    }
+
+    /// The same, while the service may be gone.
+    pub fn try_new(from: Ipv4Addr, words: &BTreeMap<String, String>, key: &Key) -> Result<Self, HttpError> {
         let path = words["ca"].strip_prefix("http://10.77.0.1").expect("the authority is at the appliance");
-        let authority = get(from, path);
+        let authority = try_get(from, path)?;
         let certificate = CertificateDer::from_pem_slice(&authority.body).expect("a certificate");
         assert_eq!(hex::encode(Sha256::digest(&certificate)), words["pin"], "the authority has the fingerprint of the script");
         assert_eq!(words["url"], "https://10.77.0.1:8444");
         let tls = tls(certificate, Some(key));
-        Self { from, ticket: Some(words["ticket"].clone()), boot: words["boot"].clone(), tls }
+        Ok(Self { from, ticket: Some(words["ticket"].clone()), boot: words["boot"].clone(), tls })
     }
 
     /// The same agent, but for its ticket.
     pub fn with_ticket(&self, ticket: Option<&str>) -> Self {
         Self { ticket: ticket.map(str::to_owned), ..self.clone() }
+    }
+
+    /// The same agent, naming another boot.
+    pub fn of_boot(&self, boot: &str) -> Self {
+        Self { boot: boot.to_owned(), ..self.clone() }
     }
 
     /// The same agent at another address.
@@ -95,7 +106,8 @@ pub fn tls(authority: CertificateDer<'static>, key: Option<&Key>) -> Arc<ClientC
     let mut roots = RootCertStore::empty();
     roots.add(authority).expect("an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("TLS").with_root_certificates(roots);
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("TLS").with_root_certificates(roots);
     Arc::new(match key {
         Some(key) => builder.with_client_auth_cert(vec![key.certificate.clone()], key.key.clone_key()).expect("a key"),
         None => builder.with_no_client_auth(),

@@ -1,13 +1,17 @@
 //! Simulated machines as tests use them. All of this runs on the machines' side: see [`super::Appliance::inside`].
 
 use super::agent::{Agent, Key};
-use super::{Appliance, CARD, PATIENCE, WHOLE, at};
+use super::{Appliance, CARD, PATIENCE, SERVER, STRANGER, WHOLE, at, eventually};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 use tests_sim::dhcp::{ARCH_BIOS, Client, ExchangeError, Lease, Machine, Speaker, Timing};
-use tests_sim::http::{self, Response, Url};
+use tests_sim::http::{self, HttpError, Response, Url};
 use tests_sim::{Mac, Outcome, Patience, boot};
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A BIOS machine; MAC, UUID and serial follow from its number.
 pub fn machine(number: u32) -> Machine {
@@ -41,14 +45,23 @@ pub fn web(from: Ipv4Addr) -> http::Client {
 
 /// Gets a path of boot HTTP from an address.
 pub fn get(from: Ipv4Addr, target: &str) -> Response {
-    web(from).get(&Url::new(at(80), target).expect("a path")).expect("boot HTTP answers")
+    try_get(from, target).expect("boot HTTP answers")
+}
+
+/// Gets a path of boot HTTP from an address; the service may be gone.
+pub fn try_get(from: Ipv4Addr, target: &str) -> Result<Response, HttpError> {
+    web(from).get(&Url::new(at(80), target).expect("a path"))
 }
 
 /// The script of a machine, asked for from an address.
 pub fn script(mac: Mac, from: Ipv4Addr) -> String {
-    let response = get(from, &format!("/ipxe?mac={mac}&arch=i386&platform=pcbios"));
+    let response = get(from, &script_path(mac));
     assert_eq!(response.status, 200, "{}", response.text());
     response.text()
+}
+
+fn script_path(mac: Mac) -> String {
+    format!("/ipxe?mac={mac}&arch=i386&platform=pcbios")
 }
 
 /// The words `overture.NAME=VALUE` that a script would give the agent; none when it starts no ramdisk.
@@ -73,20 +86,42 @@ pub struct Running {
 
 /// Switches a machine on: a new boot, DHCP for firmware and iPXE, its script. Its agent has that boot's ticket and `key`.
 pub fn power_on_with(number: u32, key: &Key) -> Running {
-    let machine = machine(number);
-    let mut client = client();
-    client.lease(&machine).expect("a lease for the firmware");
-    let lease = client.lease(&machine.running(Speaker::Ipxe)).expect("a lease for iPXE");
-    let script = script(machine.mac, lease.address);
-    let words = words(&script);
-    assert!(words.contains_key("ticket"), "the machine was given no ticket:\n{script}");
-    let agent = Agent::new(lease.address, &words, key);
-    Running { machine, lease, words, agent }
+    try_power_on(&mut client(), number, key).expect("a machine comes as far as its ramdisk")
 }
 
 /// Switches a machine on; its agent has a fresh key.
 pub fn power_on(number: u32) -> Running {
     power_on_with(number, &Key::fresh())
+}
+
+/// Switches a machine on, of which anything may fail while the service is gone.
+pub fn try_power_on(client: &mut Client, number: u32, key: &Key) -> Result<Running, BoxError> {
+    let machine = machine(number);
+    client.lease(&machine)?;
+    let lease = client.lease(&machine.running(Speaker::Ipxe))?;
+    let script = try_get(lease.address, &script_path(machine.mac))?;
+    let words = words(&script.text());
+    if !words.contains_key("ticket") {
+        return Err(format!("the machine was given no ticket, status {}:\n{}", script.status, script.text()).into());
+    }
+    let agent = Agent::try_new(lease.address, &words, key)?;
+    Ok(Running { machine, lease, words, agent })
+}
+
+/// The MAC address that the kernel has learnt for the appliance.
+pub fn server_mac() -> Mac {
+    let _ = UdpSocket::bind((STRANGER, 0)).expect("a socket").send_to(b"", (SERVER, 9));
+    let find = || {
+        let table = Command::new("ip").args(["neighbour", "show", &SERVER.to_string()]).output().expect("`ip` starts: run `make deps`");
+        let table = String::from_utf8_lossy(&table.stdout).into_owned();
+        table.split_once("lladdr ").and_then(|(_, rest)| rest.split(' ').next()?.trim().parse().ok())
+    };
+    let mut found = find();
+    eventually("the appliance's MAC address is known", || {
+        found = find();
+        found.is_some()
+    });
+    found.expect("it was found")
 }
 
 impl Appliance {
@@ -97,7 +132,9 @@ impl Appliance {
         self.inside(|| {
             let machine = machine(WHOLE);
             let booted = boot(CARD, &machine, Patience::default()).expect("a good machine boots");
-            let Outcome::Ramdisk { words, .. } = &booted.outcome else { panic!("it did not come as far as the ramdisk: {:?}", booted.outcome) };
+            let Outcome::Ramdisk { words, .. } = &booted.outcome else {
+                panic!("it did not come as far as the ramdisk: {:?}", booted.outcome)
+            };
             let agent = Agent::new(booted.address.address(), words, &Key::fresh());
             let answer = agent.report(&machine, 1).expect("its report is answered");
             assert_eq!(answer.status, 200, "{}", answer.text());
@@ -113,4 +150,3 @@ impl Appliance {
         }
     }
 }
-

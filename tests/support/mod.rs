@@ -13,22 +13,26 @@
 
 pub mod agent;
 pub mod answer;
+pub mod disk;
 pub mod machine;
 pub mod metrics;
+pub mod operators;
 pub mod random;
+pub mod waiting;
 
-pub use answer::Answer;
 pub use metrics::Metrics;
+pub use operators::Operators;
+pub use waiting::eventually;
 
 use lab::netns::{End, Namespace, veth_pair};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::unix::net::UnixStream;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tests_sim::Mac;
@@ -59,12 +63,14 @@ pub struct Wishes {
     pub ramdisk_bytes: usize,
     /// More text for the site's file: `[[node]]` blocks.
     pub more_site: String,
+    /// How many files and sockets the service may have open; as many as the test when not said.
+    pub descriptors: Option<u32>,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
         let pool = "10.77.128.1-10.77.128.200";
-        Self { pool, lease_seconds: 3600, state: None, ramdisk_bytes: 300_000, more_site: String::new() }
+        Self { pool, lease_seconds: 3600, state: None, ramdisk_bytes: 300_000, more_site: String::new(), descriptors: None }
     }
 }
 
@@ -72,12 +78,31 @@ impl Default for Wishes {
 #[derive(Debug)]
 pub struct Appliance {
     child: Option<Child>,
-    socket: PathBuf,
+    operators: Operators,
     wishes: Wishes,
     // Dropped after the process, in this order.
     servers: Namespace,
-    nodes: Namespace,
+    side: Side,
     folder: tempfile::TempDir,
+}
+
+/// The machines' side of the cable.
+#[derive(Debug, Clone)]
+pub struct Side(Arc<Namespace>);
+
+impl Side {
+    /// Runs `work` on a thread on the machines' side of the cable.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.0.enter_thread(work).expect("a thread enters a namespace")
+    }
+}
+
+/// Everything that can be asked of the operators' API.
+impl Deref for Appliance {
+    type Target = Operators;
+    fn deref(&self) -> &Operators {
+        &self.operators
+    }
 }
 
 impl Appliance {
@@ -106,8 +131,8 @@ impl Appliance {
         // Whatever address of the pool a machine is given, a socket can have it without further ado.
         nodes.ip(&["route", "add", "local", "10.77.128.0/17", "dev", "lo"]).expect("a route");
         let folder = tempfile::Builder::new().prefix("overture-test-").tempdir().expect("a folder");
-        let socket = folder.path().join("api.sock");
-        let appliance = Self { child: None, socket, wishes, servers, nodes, folder };
+        let operators = Operators::at(folder.path().join("api.sock"));
+        let appliance = Self { child: None, operators, wishes, servers, side: Side(Arc::new(nodes)), folder };
         appliance.write_files();
         appliance
     }
@@ -124,7 +149,7 @@ impl Appliance {
         }
         fs::create_dir_all(folder.join("site")).expect("a folder");
         fs::write(folder.join("site/site.toml"), self.site("")).expect("the site");
-        fs::write(self.config(), self.settings(&self.state(), &self.socket)).expect("the settings");
+        fs::write(self.config(), self.settings(&self.state(), self.operators.socket())).expect("the settings");
     }
 
     /// The site's only file, with more text at its end.
@@ -160,11 +185,6 @@ impl Appliance {
         self.wishes.state.clone().unwrap_or_else(|| self.folder().join("state"))
     }
 
-    /// The operators' socket.
-    pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
     /// The namespace of the service.
     pub fn servers(&self) -> &Namespace {
         &self.servers
@@ -181,8 +201,21 @@ impl Appliance {
 
     /// The command `overture serve` in the service's namespace.
     pub fn serve(&self, config: &Path, bound: Option<&Path>) -> Command {
-        let mut command = self.servers.command(env!("CARGO_BIN_EXE_overture"));
-        command.args(["serve", "--config"]).arg(config).env_remove("OVERTURE_SOCKET").env_remove("OVERTURE_STATE").env_remove("OVERTURE_SITE");
+        let overture = env!("CARGO_BIN_EXE_overture");
+        let mut command = match self.wishes.descriptors {
+            None => self.servers.command(overture),
+            Some(most) => {
+                let mut limited = self.servers.command("prlimit");
+                limited.args([&format!("--nofile={most}:{most}"), overture]);
+                limited
+            }
+        };
+        command
+            .args(["serve", "--config"])
+            .arg(config)
+            .env_remove("OVERTURE_SOCKET")
+            .env_remove("OVERTURE_STATE")
+            .env_remove("OVERTURE_SITE");
         if let Some(bound) = bound {
             command.arg("--bound").arg(bound);
         }
@@ -208,6 +241,27 @@ impl Appliance {
             assert!(Instant::now() < deadline, "the service is not ready after {PATIENCE:?}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Starts a service that must refuse to run, and returns what it says.
+    pub fn refusal(&self, config: &Path) -> String {
+        let said = File::create(self.folder().join("refusal.log")).expect("a file");
+        let mut child = self.serve(config, None).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().expect("`ip` starts");
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                break Some(status);
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let said = fs::read_to_string(self.folder().join("refusal.log")).expect("text");
+        assert_eq!(status.and_then(|status| status.code()), Some(1), "it should have refused to start:\n{said}");
+        said
     }
 
     /// Kills the service as a power cut would (SIGKILL).
@@ -248,40 +302,25 @@ impl Appliance {
         }
     }
 
-    /// Asks the operators' API.
-    pub fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        self.try_api(method, path, body).expect("the operators' API answers")
-    }
-
-    /// Asks the operators' API, which may be gone.
-    pub fn try_api(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<Answer> {
-        let mut stream = UnixStream::connect(&self.socket)?;
-        stream.set_read_timeout(Some(2 * PATIENCE))?;
-        let body = body.map(Value::to_string).unwrap_or_default();
-        answer::ask(&mut stream, method, path, &[("content-type", "application/json")], body.as_bytes())
-    }
-
-    /// Asks the operators' API for something that is there.
-    pub fn get(&self, path: &str) -> Value {
-        let answer = self.api("GET", path, None);
-        assert_eq!(answer.status, 200, "GET {path}: {}", answer.text());
-        answer.json()
-    }
-
-    /// What the service has counted.
-    pub fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.api("GET", "/metrics", None).text())
-    }
-
     /// The command line of the same binary, pointed at this service.
     pub fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overture"));
-        command.args(arguments).env("OVERTURE_SOCKET", &self.socket).output().expect("the binary starts")
+        command.args(arguments).env("OVERTURE_SOCKET", self.operators.socket()).output().expect("the binary starts")
     }
 
     /// Runs `work` on a thread on the machines' side of the cable.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.nodes.enter_thread(work).expect("a thread enters a namespace")
+        self.side.inside(work)
+    }
+
+    /// The machines' side, for threads that outlast a call.
+    pub fn side(&self) -> Side {
+        self.side.clone()
+    }
+
+    /// The operators' API, for threads that outlast a call.
+    pub fn operators(&self) -> Operators {
+        self.operators.clone()
     }
 
     /// What the service said, from all its starts.
@@ -294,7 +333,8 @@ impl Appliance {
         fs::read(self.log_file()).unwrap_or_default()
     }
 
-    fn log_file(&self) -> PathBuf {
+    /// Where it says so.
+    pub fn log_file(&self) -> PathBuf {
         self.folder().join("service.log")
     }
 
@@ -343,20 +383,6 @@ impl Drop for Appliance {
 /// A port of the appliance.
 pub fn at(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(SERVER, port)
-}
-
-/// Waits until something holds; `what` names it: "the lease is kept".
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    eventually_within(PATIENCE, what, &mut holds);
-}
-
-/// Waits so long until something holds.
-pub fn eventually_within(patience: Duration, what: &str, holds: &mut dyn FnMut() -> bool) {
-    let deadline = Instant::now() + patience;
-    while !holds() {
-        assert!(Instant::now() < deadline, "after {patience:?} it does still not hold that {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Whether the longer tests are wanted, which `make test-all` does.

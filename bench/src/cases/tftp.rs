@@ -3,7 +3,7 @@
 use super::Case;
 use crate::cleanup::Folder;
 use crate::contestants::{Contestant, Programs};
-use crate::hall::{CLIENT, Hall, SERVER};
+use crate::hall::{Hall, MACHINES, SERVER, address_of};
 use crate::report::Sample;
 use crate::running::Running;
 use anyhow::{Context, ensure};
@@ -22,8 +22,8 @@ const SIZE: usize = 1 << 20;
 const BLOCK: u16 = 1468;
 /// How long to listen for a server that goes on after an ERROR: async-tftp repeats after 3 s.
 const WATCH: Duration = Duration::from_secs(7);
-/// Readers at once, window, files that each reads.
-const SHAPES: [(u32, u16, u32); 4] = [(1, 1, 32), (1, 16, 64), (16, 1, 4), (16, 16, 8)];
+/// Readers at once, each a machine of its own; window; files that each reads.
+const SHAPES: [(u8, u16, u32); 4] = [(1, 1, 32), (1, 16, 64), (MACHINES, 1, 4), (MACHINES, 16, 8)];
 
 impl Case for Tftp {
     fn name(&self) -> &'static str {
@@ -42,9 +42,10 @@ impl Case for Tftp {
         let files = Folder::new()?;
         let content = write_files(files.path())?;
         let hall = Hall::open()?;
+        hall.address_machines()?;
         let running = Running::start(contestant, programs, &hall, Some(files.path()))?;
         let ready = || -> anyhow::Result<Option<()>> {
-            let client = Client { tries: 1, repeat_after: Duration::from_millis(50), ..client() };
+            let client = Client { tries: 1, repeat_after: Duration::from_millis(50), ..client(0) };
             Ok(hall.on_client(|| Ok(client.read(FILE, options(1)).ok()))?.map(drop))
         };
         running.await_answer("a TFTP request", ready)?;
@@ -53,7 +54,8 @@ impl Case for Tftp {
             let measured = measure(&hall, &running, &content, readers, window, each)?;
             // Who does not know windows would only be measured twice.
             let Some(measured) = measured else { continue };
-            let name = |what: &str| format!("{readers:>2} readers, window {window:>2}: {what}");
+            let who = if readers == 1 { "1 reader".to_owned() } else { format!("{readers} readers") };
+            let name = |what: &str| format!("{who}, window {window}: {what}");
             samples.push(Sample::new(name("rate"), "MB/s", measured.bytes / 1e6 / measured.wall.as_secs_f64()));
             samples.push(Sample::new(name("server CPU"), "s/GiB", measured.cpu.as_secs_f64() * f64::from(1 << 30) / measured.bytes));
             samples.push(Sample::new(name("repetitions"), "packets", f64::from(measured.repeated)));
@@ -66,8 +68,8 @@ impl Case for Tftp {
     }
 }
 
-fn client() -> Client {
-    Client { source: CLIENT, ..Client::new(SocketAddrV4::new(SERVER, 69)) }
+fn client(machine: u8) -> Client {
+    Client { source: address_of(machine), ..Client::new(SocketAddrV4::new(SERVER, 69)) }
 }
 
 fn options(window: u16) -> Options {
@@ -92,8 +94,8 @@ struct Measured {
 }
 
 /// Reads; none where the server does not take up the window.
-fn measure(hall: &Hall, running: &Running, content: &[u8], readers: u32, window: u16, each: u32) -> anyhow::Result<Option<Measured>> {
-    let first = hall.on_client(|| Ok(client().read(FILE, options(window))?))?;
+fn measure(hall: &Hall, running: &Running, content: &[u8], readers: u8, window: u16, each: u32) -> anyhow::Result<Option<Measured>> {
+    let first = hall.on_client(|| Ok(client(0).read(FILE, options(window))?))?;
     ensure!(first.bytes == content, "the file that came is not the one that was asked for");
     if first.windowsize != window {
         return Ok(None);
@@ -101,28 +103,28 @@ fn measure(hall: &Hall, running: &Running, content: &[u8], readers: u32, window:
     let (cpu, began) = (running.meter().used()?, Instant::now());
     let repeated = hall.on_client(|| read_many(readers, window, each))?;
     let (wall, cpu) = (began.elapsed(), running.meter().used()?.saturating_sub(cpu));
-    Ok(Some(Measured { bytes: f64::from(readers * each) * SIZE as f64, wall, cpu, repeated }))
+    Ok(Some(Measured { bytes: f64::from(readers) * f64::from(each) * SIZE as f64, wall, cpu, repeated }))
 }
 
-fn read_many(readers: u32, window: u16, each: u32) -> anyhow::Result<u32> {
-    let read = move || -> anyhow::Result<u32> {
+fn read_many(readers: u8, window: u16, each: u32) -> anyhow::Result<u32> {
+    let read = move |machine| -> anyhow::Result<u32> {
         let mut repeated = 0;
         for _ in 0..each {
-            let got = client().read(FILE, options(window))?;
+            let got = client(machine).read(FILE, options(window))?;
             ensure!(got.bytes.len() == SIZE, "{} bytes of {SIZE} came", got.bytes.len());
             repeated += got.repeated;
         }
         Ok(repeated)
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..readers).map(|_| scope.spawn(read)).collect();
+        let threads: Vec<_> = (0..readers).map(|machine| scope.spawn(move || read(machine))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).sum()
     })
 }
 
 /// What still comes after a reader has said ERROR in the middle: nothing should.
 fn after_errors(hall: &Hall) -> anyhow::Result<Vec<Sample>> {
-    let watch = |window| hall.on_client(move || Ok(client().abandon(FILE, options(window), 20, WATCH)?));
-    let name = |window| format!("packets in {} s after ERROR, window {window:>2}", WATCH.as_secs());
+    let watch = |window| hall.on_client(move || Ok(client(0).abandon(FILE, options(window), 20, WATCH)?));
+    let name = |window| format!("packets in {} s after ERROR, window {window}", WATCH.as_secs());
     [1, 16].into_iter().map(|window| Ok(Sample::new(name(window), "packets", f64::from(watch(window)?.packets)))).collect()
 }

@@ -11,7 +11,7 @@ use dhcproto::v4::MessageType;
 use domain::Timestamp;
 use domain::admission::{BootTarget, Claimed, boot_target};
 use domain::boot::Speaker;
-use domain::lease::{Lease, LeaseTable, NoAddress, Requested, remaining_seconds};
+use domain::lease::{Asking, Lease, LeaseTable, NoAddress, Requested, remaining_seconds};
 use domain::node::Known;
 use domain::ports::Directory;
 use domain::site::{Network, Site};
@@ -192,7 +192,7 @@ fn discover(request: &Request, here: &Here<'_>, leases: &mut LeaseTable, now: Ti
         notes.push(silence(rule));
         return Outcome::silence(Counted::IgnoredBySite, notes);
     }
-    match leases.offer(here.site, here.name, request.mac, request.requested, here.taken, now) {
+    match leases.offer(&here.asking(request, now), request.requested) {
         Ok((address, rule)) => {
             let load = load(request, here);
             let rule = Some(format!("{rule}; {}", load.rule));
@@ -204,8 +204,8 @@ fn discover(request: &Request, here: &Here<'_>, leases: &mut LeaseTable, now: Ti
             notes.push(silence(full.to_string()));
             Outcome::silence(Counted::PoolExhausted, notes)
         }
-        // A flood: what it says of itself is not worth keeping.
-        Err(NoAddress::TooManyOffers { .. }) => Outcome::silence(Counted::TooManyOffers, vec![]),
+        // A flood, or a machine that asks again in a moment: not worth keeping.
+        Err(NoAddress::TooManyOffers { .. } | NoAddress::BeingWritten { .. }) => Outcome::silence(Counted::TooManyOffers, vec![]),
     }
 }
 
@@ -221,7 +221,7 @@ fn requested(request: &Request, here: &Here<'_>, leases: &mut LeaseTable, now: T
     }
     let held = leases.held_by(here.name, request.mac, now).filter(|lease| lease.address == address);
     let on_disk = held.and_then(|lease| remaining_seconds(lease, now)).filter(|&left| left >= SHORTEST_PROMISE);
-    match leases.request(here.site, here.name, request.mac, address, request.host_name.clone(), here.taken, now) {
+    match leases.request(&here.asking(request, now), address, request.host_name.clone()) {
         Requested::Grant(lease) => grant(request, here, known.as_ref(), lease, on_disk),
         Requested::Refuse(rule) => {
             let message = format!("asked for {address} as {} and was refused (NAK)", speaker_name(request.speaker));
@@ -300,7 +300,11 @@ fn informed(request: &Request, here: &Here<'_>) -> Outcome {
     Outcome { counted: Counted::Informed, reply: Some(inform(request, here, known.as_ref())), notes: vec![] }
 }
 
-impl Here<'_> {
+impl<'a> Here<'a> {
+    fn asking(&self, request: &Request, now: Timestamp) -> Asking<'a> {
+        Asking { site: self.site, network: self.name, mac: request.mac, taken: self.taken, now }
+    }
+
     fn is_own(&self, address: Ipv4Addr) -> bool {
         address == self.own || self.taken.contains(&address)
     }

@@ -29,6 +29,8 @@ counters! {
         too_many_of_client,
         /// A request that was sent again before its answer arrived.
         repeated_request,
+        /// Transfers that were given up for a new one, because their client had never answered.
+        half_open,
         /// Transfers that a new request of the same port replaced.
         replaced,
         /// Transfers that the client gave up.

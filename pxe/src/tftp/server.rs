@@ -19,10 +19,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+
+/// How often it is looked whether the interface is still the same.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How the server runs.
 #[derive(Debug, Clone)]
@@ -124,6 +127,8 @@ pub struct ServeError {
 pub struct Server {
     socket: UdpSocket,
     address: SocketAddrV4,
+    /// The number of the interface that the socket is bound to.
+    index: Option<u32>,
     settings: Arc<Settings>,
     shared: Shared,
     counts: Arc<Counts>,
@@ -143,6 +148,7 @@ struct Transfers {
 struct UnderWay {
     task: task::Id,
     request: Box<[u8]>,
+    since: Instant,
     heard: Arc<AtomicBool>,
     stop: CancellationToken,
 }
@@ -161,8 +167,9 @@ impl Server {
             SocketAddr::V4(address) => address,
             SocketAddr::V6(_) => settings.address,
         };
+        let index = settings.interface.as_deref().and_then(|interface| nix::net::if_::if_nametoindex(interface).ok());
         let (settings, counts) = (Arc::new(settings), Arc::default());
-        Ok(Self { socket, address, settings, shared, counts, log: Arc::default(), transfers: Transfers::default() })
+        Ok(Self { socket, address, index, settings, shared, counts, log: Arc::default(), transfers: Transfers::default() })
     }
 
     /// Where it listens.
@@ -178,10 +185,13 @@ impl Server {
     /// Serves until cancelled, then lets transfers end for a while.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), ServeError> {
         let mut buffer = [0; LONGEST_REQUEST + 1];
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased; // after a stop nothing new begins
                 () = cancel.cancelled() => break,
+                _ = look.tick() => self.look_at_interface(),
                 Some(ended) = self.transfers.tasks.join_next_with_id() => self.transfers.forget(ended),
                 got = self.socket.recv_from(&mut buffer) => match got {
                     Ok((length, SocketAddr::V4(client))) => self.receive(client, &buffer[..length]),
@@ -196,6 +206,20 @@ impl Server {
         }
         self.end().await;
         Ok(())
+    }
+
+    /// Notices an interface that was made anew under its old name: the socket is bound to the old one's number.
+    fn look_at_interface(&mut self) {
+        let Some(interface) = &self.settings.interface else { return };
+        let index = nix::net::if_::if_nametoindex(interface.as_str()).ok();
+        if index.is_none() || index == self.index {
+            return;
+        }
+        match socket2::SockRef::from(&self.socket).bind_device(Some(interface.as_bytes())) {
+            Ok(()) => tracing::info!("{interface} came back as another interface and is served by TFTP again"),
+            Err(error) => tracing::error!("{interface} came back and cannot be served by TFTP: {error}: restart the service"),
+        }
+        self.index = index;
     }
 
     async fn end(mut self) {
@@ -252,15 +276,6 @@ impl Server {
             one(&self.counts.replaced);
             old.stop.cancel();
         }
-        if self.transfers.tasks.len() >= self.settings.transfers_most {
-            one(&self.counts.too_many_transfers);
-            return self.refuse(
-                client,
-                ErrorCode::NotDefined,
-                "too many transfers, try again",
-                "asked while too many transfers were under way",
-            );
-        }
         if self.transfers.by_address.get(client.ip()).is_some_and(|&many| many >= self.settings.of_one_client_most) {
             one(&self.counts.too_many_of_client);
             return self.refuse(
@@ -268,6 +283,18 @@ impl Server {
                 ErrorCode::NotDefined,
                 "too many transfers to you",
                 "asked with too many transfers of its own under way",
+            );
+        }
+        let full = self.transfers.tasks.len() >= self.settings.transfers_most;
+        if full && self.transfers.give_up_half_open(self.settings.first_timeout / 4) {
+            one(&self.counts.half_open);
+        } else if full {
+            one(&self.counts.too_many_transfers);
+            return self.refuse(
+                client,
+                ErrorCode::NotDefined,
+                "too many transfers, try again",
+                "asked while too many transfers were under way",
             );
         }
         self.start(client, name, request, bytes);
@@ -291,7 +318,7 @@ impl Server {
             close(&order, &shared, &counts, &log, &ended);
         });
         transfers.clients.insert(spawned.id(), client);
-        transfers.by_client.insert(client, UnderWay { task: spawned.id(), request: bytes.into(), heard, stop });
+        transfers.by_client.insert(client, UnderWay { task: spawned.id(), request: bytes.into(), since: Instant::now(), heard, stop });
         *transfers.by_address.entry(*client.ip()).or_default() += 1;
     }
 
@@ -306,6 +333,18 @@ impl Server {
 }
 
 impl Transfers {
+    /// Gives up the oldest of the transfers whose clients have not said a word for so long: senders that do not exist must
+    /// not keep out those that do.
+    fn give_up_half_open(&mut self, grace: Duration) -> bool {
+        let silent =
+            self.by_client.iter().filter(|(_, transfer)| !transfer.heard.load(Ordering::Relaxed) && transfer.since.elapsed() >= grace);
+        let Some(client) = silent.min_by_key(|(_, transfer)| transfer.since).map(|(client, _)| *client) else { return false };
+        if let Some(oldest) = self.by_client.remove(&client) {
+            oldest.stop.cancel();
+        }
+        true
+    }
+
     fn forget(&mut self, ended: Result<(task::Id, ()), JoinError>) {
         let task = match ended {
             Ok((task, ())) => task,

@@ -213,6 +213,8 @@ impl<'l> Machine<'l> {
                 self.settings.set(name, "");
                 Did::Succeed
             }
+            ("inc", [name]) => did(self.settings.increase(name, "1")),
+            ("inc", [name, by]) => did(self.settings.increase(name, by)),
             ("isset", _) => check(!rest.is_empty(), "it is not set"),
             ("iseq", [a, b]) => check(a == b, "they differ"),
             ("goto", [label]) => Did::GoTo((*label).to_owned()),
@@ -284,7 +286,11 @@ impl<'l> Machine<'l> {
 }
 
 fn check(holds: bool, why: &str) -> Did {
-    if holds { Did::Succeed } else { Did::Fail(why.to_owned()) }
+    did(if holds { Ok(()) } else { Err(why.to_owned()) })
+}
+
+fn did(result: Result<(), String>) -> Did {
+    result.map_or_else(Did::Fail, |()| Did::Succeed)
 }
 
 /// Splits off `--flag`, `-f`, and the values of those flags that have one.

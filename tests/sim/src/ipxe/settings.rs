@@ -29,7 +29,7 @@ impl Value {
     fn shown_as(&self, form: &str) -> Result<String, String> {
         let hex = |between: &str| self.bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(between);
         match form {
-            "" | "string" | "ipv4" | "uuid" | "guid" => Ok(self.text.clone()),
+            "" | "string" | "ipv4" | "uuid" | "guid" | "int8" | "int16" | "int32" | "uint8" | "uint16" | "uint32" => Ok(self.text.clone()),
             "hex" => Ok(hex(":")),
             "hexhyp" => Ok(hex("-")),
             "hexraw" => Ok(hex("")),
@@ -75,14 +75,22 @@ impl Settings {
         Self(settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// Writes a setting; an empty value removes it.
+    /// Writes a setting; an empty value removes it. A type in the name (`wait:int32`) makes no difference here.
     pub fn set(&mut self, name: &str, value: &str) {
-        let name = bare(name).to_owned();
+        let name = bare(name).split(':').next().unwrap_or_default().to_owned();
         if value.is_empty() {
             self.0.remove(&name);
         } else {
             self.0.insert(name, Value::text(value));
         }
+    }
+
+    /// Adds to a number; one that is not set counts as 0.
+    pub fn increase(&mut self, name: &str, by: &str) -> Result<(), String> {
+        let number = |text: &str| text.parse::<i32>().map_err(|_| format!("`{text}` is no whole number"));
+        let old = self.0.get(bare(name)).map_or(Ok(0), |value| number(&value.text))?;
+        self.set(name, &old.wrapping_add(number(by)?).to_string());
+        Ok(())
     }
 
     /// Expands a line as iPXE does: innermost first, and what came out of it again.

@@ -51,6 +51,8 @@ fn conditions_and_jumps_lead_where_ipxe_would_go() {
         (ARCH_BIOS, ":a\ngoto a", failed("goto a", "the script does not come to an end")),
         (ARCH_BIOS, "chain boot.ipxe", failed("chain boot.ipxe", "")),
         (ARCH_BIOS, "goto nowhere", failed("goto nowhere", "there is no label `nowhere`")),
+        (ARCH_BIOS, "set n:int32 2\n:a\ninc n ${n}\niseq ${n} 32 || goto a\ninc n\nexit ${n}", End::Exit(33)),
+        (ARCH_BIOS, "inc n x || exit 4", End::Exit(4)),
         (ARCH_BIOS, "# nothing\n\n  ", End::Exit(0)),
     ];
     for (arch, script, expected) in cases {

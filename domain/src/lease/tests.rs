@@ -1,0 +1,201 @@
+//! Decisions about addresses, case by case.
+
+use super::*;
+use crate::site::{DeclaredNode, Network, Unknown};
+use std::collections::BTreeMap;
+
+const NET: &str = "provision";
+
+fn site(pool: &str) -> Site {
+    let network = Network {
+        interface: "br0".into(),
+        subnet: "10.20.0.0/24".parse().expect("subnet"),
+        gateway: None,
+        dns: vec![],
+        pool: pool.parse().expect("range"),
+        fixed: None,
+        unknown: Unknown::Discover,
+        lease_seconds: 600,
+    };
+    Site { name: "s".into(), networks: BTreeMap::from([(NET.into(), network)]), ..Site::default() }
+}
+
+fn mac(last: u8) -> MacAddr {
+    MacAddr([0x52, 0x54, 0, 0, 0, last])
+}
+
+fn ip(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 20, 0, last)
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).expect("in range")
+}
+
+fn asking(site: &Site, mac: MacAddr, now: Timestamp) -> Asking<'_> {
+    Asking { site, network: NET, mac, taken: &[], now }
+}
+
+fn take(table: &mut LeaseTable, site: &Site, mac: MacAddr, now: Timestamp) -> Result<Ipv4Addr, NoAddress> {
+    let (address, _) = table.offer(&asking(site, mac, now), None)?;
+    match table.request(&asking(site, mac, now), address, None) {
+        Requested::Grant(lease) => table.granted(lease),
+        other => panic!("{other:?}"),
+    }
+    Ok(address)
+}
+
+#[test]
+fn a_machine_keeps_its_address_through_boots_and_expiry() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.103"), LeaseTable::default());
+    for second in [0, 10, 5000] {
+        assert_eq!(take(&mut table, &site, mac(1), at(second)), Ok(ip(100)), "{second}");
+    }
+    assert_eq!(take(&mut table, &site, mac(2), at(5000)), Ok(ip(101)));
+}
+
+#[test]
+fn no_address_is_promised_to_two() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.102"), LeaseTable::default());
+    let first = table.offer(&asking(&site, mac(1), at(0)), None).expect("an address").0;
+    let second = table.offer(&asking(&site, mac(2), at(0)), Some(first)).expect("an address").0;
+    assert_ne!(first, second);
+    assert!(matches!(table.request(&asking(&site, mac(2), at(1)), first, None), Requested::Refuse(_)));
+}
+
+#[test]
+fn an_offer_nobody_took_is_given_to_the_next() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.100"), LeaseTable::default());
+    table.offer(&asking(&site, mac(1), at(0)), None).expect("an address");
+    assert!(table.offer(&asking(&site, mac(2), at(59)), None).is_err());
+    assert_eq!(table.offer(&asking(&site, mac(2), at(60)), None).map(|o| o.0), Ok(ip(100)));
+}
+
+#[test]
+fn a_full_pool_says_so_and_takes_the_longest_expired() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.101"), LeaseTable::default());
+    take(&mut table, &site, mac(1), at(0)).expect("an address");
+    take(&mut table, &site, mac(2), at(100)).expect("an address");
+    assert!(matches!(table.offer(&asking(&site, mac(3), at(599)), None), Err(NoAddress::Exhausted { size: 2, .. })));
+    assert_eq!(take(&mut table, &site, mac(1), at(599)), Ok(ip(100)), "the holder renews all the same");
+    assert_eq!(take(&mut table, &site, mac(3), at(700)), Ok(ip(101)));
+    assert!(table.held_by(NET, mac(2), at(700)).is_none());
+}
+
+#[test]
+fn a_request_is_answered_by_what_is_known() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.150"), LeaseTable::default());
+    let held = take(&mut table, &site, mac(1), at(0)).expect("an address");
+    let free = ip(120);
+    type Check = fn(&Requested) -> bool;
+    let granted: Check = |r| matches!(r, Requested::Grant(_));
+    let refused: Check = |r| matches!(r, Requested::Refuse(_));
+    let cases: [(&str, MacAddr, Ipv4Addr, Check); 7] = [
+        ("renewing its own", mac(1), held, granted),
+        ("another's address", mac(2), held, refused),
+        ("an address of another network", mac(1), Ipv4Addr::new(192, 168, 1, 4), refused),
+        ("another than it holds", mac(1), free, refused),
+        ("a forgotten but free address", mac(2), free, granted),
+        ("outside the pool", mac(2), ip(9), refused),
+        ("the appliance's own", mac(2), ip(130), refused),
+    ];
+    for (what, who, address, check) in cases {
+        let answer = table.request(&Asking { taken: &[ip(130)], ..asking(&site, who, at(10)) }, address, None);
+        assert!(check(&answer), "{what}: {answer:?}");
+    }
+}
+
+#[test]
+fn an_address_being_written_to_disk_is_granted_to_nobody_else() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.150"), LeaseTable::default());
+    let lease = match table.request(&asking(&site, mac(1), at(0)), ip(120), None) {
+        Requested::Grant(lease) => lease,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(table.request(&asking(&site, mac(2), at(1)), ip(120), None), Requested::Refuse(_)));
+    table.granted(lease);
+    assert!(matches!(table.request(&asking(&site, mac(2), at(100)), ip(120), None), Requested::Refuse(_)));
+}
+
+#[test]
+fn only_the_holder_releases_or_declines() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.101"), LeaseTable::default());
+    let address = take(&mut table, &site, mac(1), at(0)).expect("an address");
+    assert_eq!(table.release(NET, mac(2), address, at(1)), None);
+    assert_eq!(table.decline(NET, mac(2), address, at(1)), None);
+    let declined = table.decline(NET, mac(1), address, at(1)).expect("its own");
+    table.granted(declined);
+    assert_eq!(take(&mut table, &site, mac(1), at(2)), Ok(ip(101)));
+    assert!(table.offer(&asking(&site, mac(2), at(1000)), None).is_ok_and(|offer| offer.0 != ip(100)));
+}
+
+#[test]
+fn a_released_address_goes_back_to_its_machine_or_to_one_in_need() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.100"), LeaseTable::default());
+    let address = take(&mut table, &site, mac(1), at(0)).expect("an address");
+    let released = table.release(NET, mac(1), address, at(5)).expect("its own");
+    table.granted(released);
+    assert_eq!(table.held_by(NET, mac(1), at(6)), None);
+    assert_eq!(take(&mut table, &site, mac(2), at(6)), Ok(address));
+}
+
+#[test]
+fn a_declared_address_wins_and_pins() {
+    let mut site = site("10.20.0.100-10.20.0.101");
+    site.nodes.push(DeclaredNode { name: "w1".into(), serial: None, uuid: None, mac: Some(mac(1)), address: Some(ip(20)) });
+    let mut table = LeaseTable::default();
+    assert_eq!(take(&mut table, &site, mac(1), at(0)), Ok(ip(20)));
+    assert!(matches!(table.request(&asking(&site, mac(1), at(1)), ip(100), None), Requested::Refuse(_)));
+}
+
+#[test]
+fn a_declared_address_that_another_still_holds_is_not_promised_twice() {
+    let (mut site, mut table) = (site("10.20.0.100-10.20.0.101"), LeaseTable::default());
+    let held = take(&mut table, &site, mac(2), at(0)).expect("an address");
+    site.networks.get_mut(NET).expect("network").pool = "10.20.0.101-10.20.0.102".parse().expect("range");
+    site.nodes.push(DeclaredNode { name: "w1".into(), serial: None, uuid: None, mac: Some(mac(1)), address: Some(held) });
+    assert_eq!(take(&mut table, &site, mac(1), at(10)), Ok(ip(101)), "another until then");
+    assert_eq!(take(&mut table, &site, mac(1), at(700)), Ok(held));
+}
+
+#[test]
+fn an_offer_made_before_a_restart_is_honoured_if_the_address_is_free() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.150"), LeaseTable::default());
+    let (offered, _) = table.offer(&asking(&site, mac(1), at(0)), None).expect("an address");
+    let mut restarted = LeaseTable::default();
+    assert!(matches!(restarted.request(&asking(&site, mac(1), at(4)), offered, None), Requested::Grant(_)));
+}
+
+#[test]
+fn a_flood_of_offers_is_bounded() {
+    let mut site = site("10.20.0.100-10.20.0.199");
+    let network = site.networks.get_mut(NET).expect("network");
+    network.subnet = "10.0.0.0/8".parse().expect("subnet");
+    network.pool = "10.64.0.0-10.127.255.255".parse().expect("range");
+    let mut table = LeaseTable::default();
+    let random = |n: u32| {
+        let [a, b, c, d] = n.to_be_bytes();
+        MacAddr([2, 0, a, b, c, d])
+    };
+    let held = take(&mut table, &site, mac(1), at(0)).expect("an address");
+    let offered = (0..10_000).filter(|&n| table.offer(&asking(&site, random(n), at(0)), None).is_ok()).count();
+    assert_eq!(offered, MOST_OFFERS);
+    assert!(matches!(table.request(&asking(&site, mac(1), at(1)), held, None), Requested::Grant(_)), "renewals go on");
+    assert_eq!(take(&mut table, &site, mac(1), at(1)), Ok(held), "and a machine with a lease boots");
+    assert!(table.offer(&asking(&site, random(3), at(1)), None).is_ok(), "who has an offer keeps it");
+    assert!(table.offer(&asking(&site, random(20_000), at(61)), None).is_ok(), "and the flood passes");
+}
+
+#[test]
+fn a_restored_table_knows_what_was_promised() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.110"), LeaseTable::default());
+    for last in 1..=5 {
+        take(&mut table, &site, mac(last), at(0)).expect("an address");
+    }
+    let kept: Vec<_> = table.all().cloned().collect();
+    let mut restored = LeaseTable::restore(kept);
+    for last in 1..=5 {
+        assert_eq!(take(&mut restored, &site, mac(last), at(30)), take(&mut table, &site, mac(last), at(30)));
+    }
+    assert_eq!(take(&mut restored, &site, mac(9), at(30)), Ok(ip(105)));
+}
