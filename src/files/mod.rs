@@ -175,7 +175,8 @@ impl Notes {
 
     /// Whether a key, or one below it, has a mistake already: what it says, or lacks, is then not what was meant.
     pub fn is_spoiled(&self, key: &str) -> bool {
-        let there = |spoiled: &str| spoiled.is_empty() || spoiled == key || spoiled.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let there =
+            |spoiled: &str| spoiled.is_empty() || spoiled == key || spoiled.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
         self.spoiled.iter().any(|spoiled| there(spoiled))
     }
 
