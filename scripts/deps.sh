@@ -26,6 +26,10 @@ have=$(rustc --version | cut -d ' ' -f 2)
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
     fail "this is not Debian: install the counterparts of these packages yourself: ${packages[*]}"
 
+for tool in cargo-fmt cargo-clippy; do
+    command -v $tool >/dev/null || fail "$tool is missing, which 'make test' needs: run 'rustup component add rustfmt clippy'"
+done
+
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
@@ -40,8 +44,11 @@ apt-cache show linux-image-amd64 >/dev/null 2>&1 || lists=1
 
 # dpkg asks this program before it starts a service; 101 forbids it (Debian policy, invoke-rc.d).
 policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-    printf '#!/bin/sh\nexit 101\n' >$policy
+ours='#!/bin/sh
+# Made by "make deps" of Overture while it installs; left here, it was interrupted: remove it.
+exit 101'
+if [ ! -e $policy ] || [ "$(cat $policy)" = "$ours" ]; then
+    printf '%s\n' "$ours" >$policy
     chmod 755 $policy
     trap 'rm -f $policy' EXIT
 fi

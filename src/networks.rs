@@ -162,6 +162,9 @@ pub struct BoundNetwork {
     pub agents: SocketAddr,
 }
 
+/// How often it is looked whether every network is served.
+const SETTLE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+
 type Pairs = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
 
 struct Serving {
@@ -229,11 +232,58 @@ impl Networks {
 
     /// The address that a network is to be served on; none when it already is.
     fn to_bind(&self, name: &str, network: &Network) -> Result<Option<Ipv4Addr>, BindError> {
-        let new = own_address(name, network)?;
+        let own = own_addresses(name, network)?;
         match self.locked().get(&network.interface).map(|serving| serving.address) {
-            Some(old) if old == new => Ok(None),
-            Some(old) => Err(BindError::Moved { network: name.to_owned(), interface: network.interface.clone(), old, new }),
-            None => Ok(Some(new)),
+            Some(old) if own.contains(&old) => Ok(None),
+            Some(old) => Err(BindError::Moved { network: name.to_owned(), interface: network.interface.clone(), old, new: own[0] }),
+            None => Ok(Some(own[0])),
+        }
+    }
+
+    /// Serves what of a site can be served now, and says what cannot. An interface whose address has changed is let go
+    /// first, so that the next call serves it anew.
+    pub async fn settle(&self, site: &Site) -> Vec<BindError> {
+        let preparing = self.ready.lock().await;
+        let mut errors = vec![];
+        for (name, network) in &site.networks {
+            if preparing.contains_key(&network.interface) {
+                continue;
+            }
+            let bound =
+                self.to_bind(name, network).and_then(|address| address.map(|address| self.bind(name, network, address)).transpose());
+            match bound {
+                Ok(None) => {}
+                Ok(Some(ready)) => {
+                    let serving = self.start(ready);
+                    self.locked().insert(network.interface.clone(), serving);
+                }
+                Err(error) => {
+                    if matches!(error, BindError::Moved { .. })
+                        && let Some(old) = self.locked().remove(&network.interface)
+                    {
+                        old.cancel.cancel();
+                    }
+                    errors.push(error);
+                }
+            }
+        }
+        errors
+    }
+
+    /// Goes on settling until cancelled: interfaces come late, vanish, and change their addresses.
+    pub async fn keep_settled(self: Arc<Self>, cancel: CancellationToken) {
+        let mut said: Vec<String> = vec![];
+        while cancel.run_until_cancelled(tokio::time::sleep(SETTLE_EVERY)).await.is_some() {
+            let site = self.shared.site.borrow().clone();
+            let before: Vec<_> = self.bound().into_iter().map(|bound| (bound.interface, bound.boot)).collect();
+            let errors: Vec<String> = self.settle(&site).await.iter().map(|error| crate::chain(error)).collect();
+            for bound in self.bound().iter().filter(|bound| !before.contains(&(bound.interface.clone(), bound.boot))) {
+                tracing::info!("network {} is served on {} again, boot HTTP at {}", bound.network, bound.interface, bound.boot);
+            }
+            for error in errors.iter().filter(|error| !said.contains(error)) {
+                tracing::error!("not served for now, and tried again every {} s: {error}", SETTLE_EVERY.as_secs());
+            }
+            said = errors;
         }
     }
 
@@ -273,6 +323,7 @@ impl Networks {
         let dhcp_counts = Arc::new(pxe::dhcp::Counts::default());
         let dhcp = pxe::dhcp::Server::bind(pxe::dhcp::Settings {
             interface: network.interface.clone(),
+            address,
             port: settings.dhcp_port,
             http_port: boot_at.port(),
             site: shared.site.clone(),
@@ -328,7 +379,12 @@ impl Networks {
         self.spawn("TFTP", &name, cancel(), tftp.run(cancel()));
         self.spawn("boot HTTP", &name, cancel(), listen::plain(boot.0, boot.1, Bounds::default(), boot_counts, cancel()));
         let routes = inventory::agent_routes(self.shared.inventory.clone());
-        self.spawn("agents' HTTPS", &name, cancel(), listen::agents(agents.0, agents.1, routes, Bounds::default(), agent_counts, cancel()));
+        self.spawn(
+            "agents' HTTPS",
+            &name,
+            cancel(),
+            listen::agents(agents.0, agents.1, routes, Bounds { connections: 8192, ..Bounds::default() }, agent_counts, cancel()),
+        );
         serving
     }
 
@@ -357,15 +413,17 @@ impl Serve for Networks {
     }
 
     async fn prepare(&self, site: &Site) -> Result<(), BoxError> {
+        // Held until everything is bound: nothing else may take a port meanwhile.
+        let mut ready = self.ready.lock().await;
         // What an earlier site had bound that was then not kept would be in its own way.
-        self.ready.lock().await.clear();
+        ready.clear();
         let mut prepared = BTreeMap::new();
         for (name, network) in &site.networks {
             if let Some(address) = self.to_bind(name, network)? {
                 prepared.insert(network.interface.clone(), self.bind(name, network, address)?);
             }
         }
-        *self.ready.lock().await = prepared;
+        *ready = prepared;
         Ok(())
     }
 
@@ -406,8 +464,8 @@ fn bind_on(interface: &str, address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-/// This machine's address on a network.
-fn own_address(name: &str, network: &Network) -> Result<Ipv4Addr, BindError> {
+/// This machine's addresses on a network; at least one.
+fn own_addresses(name: &str, network: &Network) -> Result<Vec<Ipv4Addr>, BindError> {
     let interfaces: Vec<_> = nix::ifaddrs::getifaddrs().map_err(|error| BindError::Interfaces(error.into()))?.collect();
     let mut own = interfaces.iter().filter(|found| found.interface_name == network.interface).peekable();
     if own.peek().is_none() {
@@ -416,15 +474,18 @@ fn own_address(name: &str, network: &Network) -> Result<Ipv4Addr, BindError> {
         names.dedup();
         return Err(BindError::NoInterface { network: name.to_owned(), interface: network.interface.clone(), has: names.join(", ") });
     }
-    own.filter_map(|found| found.address.as_ref()?.as_sockaddr_in().map(|address| address.ip()))
-        .find(|address| network.subnet.contains(address))
-        .ok_or_else(|| {
-            let host = network.gateway.or_else(|| network.subnet.hosts().next()).unwrap_or(network.subnet.addr());
-            BindError::NoAddress {
-                network: name.to_owned(),
-                interface: network.interface.clone(),
-                subnet: network.subnet,
-                example: ipnet::Ipv4Net::new(host, network.subnet.prefix_len()).unwrap_or(network.subnet),
-            }
-        })
+    let there: Vec<Ipv4Addr> = own
+        .filter_map(|found| found.address.as_ref()?.as_sockaddr_in().map(|address| address.ip()))
+        .filter(|address| network.subnet.contains(address))
+        .collect();
+    if there.is_empty() {
+        let host = network.gateway.or_else(|| network.subnet.hosts().next()).unwrap_or(network.subnet.addr());
+        return Err(BindError::NoAddress {
+            network: name.to_owned(),
+            interface: network.interface.clone(),
+            subnet: network.subnet,
+            example: ipnet::Ipv4Net::new(host, network.subnet.prefix_len()).unwrap_or(network.subnet),
+        });
+    }
+    Ok(there)
 }

@@ -7,9 +7,9 @@ use crate::authority::Authority;
 use crate::clock::ProcessClock;
 use crate::counters::Counter;
 use crate::listen::{self, Bounds};
-use crate::networks::{BoundNetwork, CoreFailure, Networks, Shared};
+use crate::networks::{BindError, BoundNetwork, CoreFailure, Networks, Shared};
 use crate::settings::Settings;
-use crate::sites::{Serve, Sites};
+use crate::sites::Sites;
 use domain::boot::{IPXE_BIOS, IPXE_UEFI};
 use domain::clock::Clock;
 use domain::ports::{BoxError, Store, StoreError};
@@ -75,10 +75,23 @@ struct Bound {
 
 /// Runs the service until a signal or a failure.
 pub fn run_to_the_end(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), ServiceError> {
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| ServiceError::Start(error.into()))?;
     let ended = runtime.block_on(serve(settings, bound_file));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended
+}
+
+/// A hall of agents waits for orders, each on a connection; the usual soft limit of 1024 is made for `select(2)`.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const ENOUGH: u64 = 65_536;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard.min(ENOUGH)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard.min(ENOUGH), hard)
+    {
+        tracing::warn!("the limit of open files stays at {soft}: {error}");
+    }
 }
 
 async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), ServiceError> {
@@ -144,6 +157,7 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
         cancel.child_token(),
     ));
     announce(&settings, &networks, bound_file.as_deref())?;
+    let settling = tokio::spawn(networks.clone().keep_settled(cancel.child_token()));
 
     let ended = tokio::select! {
         _ = terminate.recv() => { tracing::info!("stopping: SIGTERM"); Ok(()) }
@@ -153,6 +167,7 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     };
     inventory.stop();
     cancel.cancel();
+    let _ = settling.await;
     networks.ended().await;
     let _ = operators.await;
     store.close().await;
@@ -209,8 +224,16 @@ async fn warn_of_missing_files(files: &BootFiles) {
 async fn load_site(settings: &Settings, sites: &Sites, networks: &Networks, inventory: &Inventory) -> Result<(), BoxError> {
     match (sites.current().await, &settings.site) {
         (Some(revision), _) => {
-            networks.prepare(&revision.site).await?;
-            networks.switch(&revision.site).await;
+            // A site that was accepted once must not keep the service from starting when an interface is late or gone:
+            // without the service, no other site could be applied. A port that somebody else has is another matter.
+            for error in networks.settle(&revision.site).await {
+                match error {
+                    BindError::NoInterface { .. } | BindError::NoAddress { .. } => {
+                        tracing::error!("not served for now, and tried again: {}", crate::chain(&error));
+                    }
+                    error => return Err(error.into()),
+                }
+            }
             // The service may have ended between keeping the revision and naming its nodes.
             if let Err(error) = inventory.apply_site(&revision.site).await {
                 tracing::error!("nodes could not be given the names that the site declares: {}", crate::chain(&error));

@@ -97,7 +97,12 @@ pub fn parse(files: &Files, prefix: &str) -> Result<Site, Complaints> {
     if named_in.is_none() && notes.is_clean() {
         notes.complain_of_all("no file has a [site] table: write [site] with name = \"…\"");
     }
-    let believable: Vec<_> = site.mistakes().into_iter().filter(|mistake| is_believable(&mistake.key, &notes)).collect();
+    let believable: Vec<_> = site
+        .mistakes()
+        .into_iter()
+        .filter(|mistake| named_in.is_some() || !mistake.key.starts_with("site."))
+        .filter(|mistake| is_believable(&mistake.key, &notes))
+        .collect();
     for mistake in believable {
         notes.complain_of(mistake);
     }

@@ -110,6 +110,8 @@ fn boot_files() -> String {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/boot");
     let folder = std::env::var_os("OVERTURE_BOOT").map_or(default, PathBuf::from);
     assert!(folder.join("ramdisk").exists(), "there is no {}: run `make ramdisk`", folder.join("ramdisk").display());
+    let ramdisk = folder.join("ramdisk").metadata().unwrap().len();
+    assert!(ramdisk < 20_000_000, "the lab's ramdisk has {ramdisk} bytes, and the machines of a lab have 512 MiB");
     folder.to_str().unwrap().to_owned()
 }
 

@@ -182,7 +182,7 @@ fn what_was_asked_and_offered_is_told_in_sentences_with_rules() {
     assert_eq!(told(serve(&renew(mac(1), ip(100)), &site, &mut table, at(2))), Vec::<String>::new(), "renewals are not a boot's steps");
     assert_eq!(
         told(serve(&select(mac(2), ip(100)), &site, &mut table, at(3))),
-        ["nak: asked for 10.77.0.100 as a running system and was refused (NAK) [10.77.0.100 was not offered to this machine]"]
+        ["nak: asked for 10.77.0.100 as a running system and was refused (NAK) [10.77.0.100 is not free for this machine]"]
     );
 }
 
@@ -194,10 +194,11 @@ fn a_request_is_answered_by_its_state() {
     let offered = serve(&Packet::new(DISCOVER, mac(3)).bytes(), &site, &mut table, at(0)).reply.unwrap().yiaddr;
     let request = |last: u8| Packet::new(REQUEST, mac(last));
     use Counted::{Acknowledged, NotForUs, Refused};
-    let cases: [(&str, Packet, Counted); 12] = [
+    let cases: [(&str, Packet, Counted); 13] = [
         ("selecting our offer", request(3).address(50, offered).address(54, OWN), Acknowledged),
         ("selecting another server's offer", request(1).address(50, held).address(54, ip(9)), NotForUs),
-        ("selecting what was not offered", request(4).address(50, ip(150)).address(54, OWN), Refused),
+        ("selecting what was offered before a restart", request(4).address(50, ip(150)).address(54, OWN), Acknowledged),
+        ("selecting what was offered to another", request(5).address(50, other).address(54, OWN), Refused),
         ("asking for its address after a restart", request(1).address(50, held), Acknowledged),
         ("asking for an address of another network", request(1).address(50, Ipv4Addr::new(192, 168, 0, 4)), Refused),
         ("asking for somebody else's", request(1).address(50, other), Refused),

@@ -140,8 +140,14 @@ impl Running {
             runtime.block_on(async {
                 let (_site, site) = watch::channel(Arc::new(site));
                 let clock = Arc::new(HandClock::default());
+                let address = nix::ifaddrs::getifaddrs()
+                    .unwrap()
+                    .filter(|found| found.interface_name == interface)
+                    .find_map(|found| Some(found.address?.as_sockaddr_in()?.ip()))
+                    .expect("the interface has an address");
                 let settings = Settings {
                     interface,
+                    address,
                     port: 67,
                     http_port: 80,
                     site,

@@ -47,6 +47,7 @@ async fn settings(port: u16, store: &Arc<Memory>) -> (Settings, Arc<HandClock>, 
     let (sender, site) = watch::channel(Arc::new(loopback_site()));
     let settings = Settings {
         interface: "lo".into(),
+        address: std::net::Ipv4Addr::LOCALHOST,
         port,
         http_port: 8080,
         site,

@@ -36,12 +36,14 @@ pub(super) struct ExplainQuery {
         (status = 409, description = "several nodes fit", body = ProblemView, content_type = "application/problem+json")))]
 pub(super) async fn explain(State(api): State<Api>, Segment(machine): Segment, Asked(query): Asked<ExplainQuery>) -> Answer<Explanation> {
     let most = limit("boots", query.boots.unwrap_or(1), MOST_BOOTS)?;
+    let asked: Option<MacAddr> = machine.trim().parse().ok();
     let node = match nodes::find(&api, &machine).await {
         Ok(node) => Some(node),
         Err(problem) if problem.status == StatusCode::NOT_FOUND => None,
+        // Two machines with one MAC address are just what somebody asks about.
+        Err(problem) if asked.is_some() && problem.status == StatusCode::CONFLICT => None,
         Err(problem) => return Err(problem),
     };
-    let asked: Option<MacAddr> = machine.trim().parse().ok();
     let macs: Vec<MacAddr> = match (asked, &node) {
         (Some(mac), _) => vec![mac],
         (None, Some(node)) => node.identity.macs.iter().copied().collect(),

@@ -213,18 +213,29 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
 /// What Ctrl-C does meanwhile: a lab that is being made is removed, one that is made is left.
 struct Interrupted {
     made: Arc<AtomicBool>,
+    removing: Arc<AtomicBool>,
+}
+
+impl Drop for Interrupted {
+    /// While the other thread removes the lab, what fails here fails because of that: it ends the process when it is done.
+    fn drop(&mut self) {
+        while self.removing.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+    }
 }
 
 impl Interrupted {
     fn watch(name: LabName) -> Result<Self, Failure> {
-        let made = Arc::new(AtomicBool::new(false));
+        let (made, removing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
-        let there = made.clone();
+        let (there, goes) = (made.clone(), removing.clone());
         std::thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 if there.load(Ordering::SeqCst) {
                     eprintln!("\nThe lab keeps running; remove it with: overture lab down --name {name}");
                 } else {
+                    goes.store(true, Ordering::SeqCst);
                     eprintln!("\nInterrupted: removing the half-made lab");
                     // Twice: what the other thread made during the first time goes with the second.
                     for _ in 0..2 {
@@ -236,7 +247,7 @@ impl Interrupted {
                 std::process::exit(128 + signal);
             }
         });
-        Ok(Self { made })
+        Ok(Self { made, removing })
     }
 
     fn leave_the_lab(&self) {

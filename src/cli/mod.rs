@@ -23,7 +23,7 @@ pub use client::ClientError;
     version,
     propagate_version = true,
     max_term_width = 110,
-    after_help = "Start with a laboratory of virtual machines:\n  overture ramdisk build && overture lab up --nodes 3\n\nExit codes: 0 done, 1 refused or failed, 2 wrong usage."
+    after_help = "Start with a laboratory of virtual machines (in a checkout, `make demo` does both):\n  overture ramdisk build\n  overture lab up --nodes 3\n\nExit codes: 0 done, 1 refused or failed, 2 wrong usage."
 )]
 struct Cli {
     #[command(flatten)]
@@ -133,7 +133,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(serve) => {
-            log_to_stderr();
+            log_to_stderr()?;
             let overrides = Overrides { state: serve.state, site: serve.site, socket: cli.reach.socket };
             let settings = crate::settings::Settings::read(&serve.config, overrides)?;
             service::run_to_the_end(settings, serve.bound)?;
@@ -156,7 +156,10 @@ fn asking(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitC
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("OVERTURE_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
+fn log_to_stderr() -> Result<(), Failure> {
+    let wanted = std::env::var("OVERTURE_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_new(&wanted)
+        .map_err(|error| format!("OVERTURE_LOG={wanted} cannot be read ({error}): write error, warn, info, debug or trace"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(output::colours()).with_target(false).init();
+    Ok(())
 }

@@ -8,7 +8,7 @@ pub use reader::Reader;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use domain::site::Mistake;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 /// A file's text and the name it goes by in messages.
@@ -135,7 +135,7 @@ impl std::error::Error for Complaints {}
 pub struct Notes {
     places: HashMap<String, Place>,
     complaints: Vec<Complaint>,
-    spoiled: HashSet<String>,
+    spoiled: BTreeSet<String>,
 }
 
 impl Notes {
@@ -175,9 +175,9 @@ impl Notes {
 
     /// Whether a key, or one below it, has a mistake already: what it says, or lacks, is then not what was meant.
     pub fn is_spoiled(&self, key: &str) -> bool {
-        let there =
-            |spoiled: &str| spoiled.is_empty() || spoiled == key || spoiled.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-        self.spoiled.iter().any(|spoiled| there(spoiled))
+        let below = format!("{key}.");
+        let next = self.spoiled.range(below.clone()..).next();
+        self.spoiled.contains("") || self.spoiled.contains(key) || next.is_some_and(|spoiled| spoiled.starts_with(&below))
     }
 
     fn remember(&mut self, key: String, place: Place) {

@@ -95,9 +95,9 @@ fn every_mistake_of_a_site_is_told_with_its_file_and_line() {
     let answer = service.write("PUT", "/api/v1/site", &json!({ "files": files }));
     assert_eq!((answer.status, problem(&answer).as_str()), (422, "bad_site"));
     let told: Vec<_> = answer.json()["errors"].as_array().unwrap().iter().map(|e| (e["file"].clone(), e["line"].clone())).collect();
-    assert_eq!(told, [("racks/r1.toml".into(), 3.into()), ("racks/r1.toml".into(), 6.into())], "{}", answer.text());
+    let places = [("racks/r1.toml", 3), ("racks/r1.toml", 6), ("site.toml", 2)].map(|(file, line)| (file.into(), line.into()));
+    assert_eq!(told, places, "{}", answer.text());
     assert!(answer.text().contains("did you mean `serial`?"));
-    // What breaks a rule is looked for once everything can be read.
     let answer = service.apply("[site]\nname = \"Hall 1\"\n");
     let errors = &answer.json()["errors"];
     assert_eq!((&errors[0]["file"], &errors[0]["line"], &errors[0]["column"]), (&"site.toml".into(), &2.into(), &8.into()), "{errors}");

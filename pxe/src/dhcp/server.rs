@@ -45,6 +45,9 @@ const STRANGERS: u32 = 100;
 pub struct Settings {
     /// The interface to serve.
     pub interface: String,
+    /// This machine's address there, on which the other boot servers listen. While the interface does not have it, nothing
+    /// is answered: a machine would be sent to where nobody answers.
+    pub address: Ipv4Addr,
     /// The port, [`SERVER_PORT`]; 0 for any that is free.
     pub port: u16,
     /// The port of boot HTTP, for URLs.
@@ -200,6 +203,15 @@ impl Desk {
         *link = seen;
     }
 
+    /// The interface's addresses, the one that is served first; none while it lacks that one.
+    fn own_first(&self, mut addresses: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
+        match addresses.iter().position(|address| *address == self.settings.address) {
+            Some(place) => addresses.swap(0, place),
+            None => addresses.clear(),
+        }
+        addresses
+    }
+
     async fn take(self: &Arc<Self>, bytes: &[u8], peer: SocketAddrV4) {
         one(&self.settings.counts.received);
         let request = match Request::parse(bytes) {
@@ -211,7 +223,7 @@ impl Desk {
             }
         };
         let site = self.settings.site.borrow().clone();
-        let taken = self.link.lock().unwrap_or_else(PoisonError::into_inner).addresses.clone();
+        let taken = self.own_first(self.link.lock().unwrap_or_else(PoisonError::into_inner).addresses.clone());
         let here = match Here::find(&request, &site, &self.settings.interface, &taken, &*self.settings.directory, self.settings.http_port) {
             Ok(here) => here,
             Err(why) => return self.leave(&request, why, peer),
