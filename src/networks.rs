@@ -60,91 +60,6 @@ pub struct CoreFailure {
     pub source: BoxError,
 }
 
-/// Why a network cannot be served on this machine.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The interface is not there.
-    #[error("network.{network}.interface: this machine has no interface `{interface}`; it has {has}")]
-    NoInterface {
-        /// The network.
-        network: String,
-        /// The interface.
-        interface: String,
-        /// Those that are there.
-        has: String,
-    },
-    /// The interface has no address there.
-    #[error(
-        "network.{network}.subnet: interface `{interface}` has no address in {subnet}: give it one, such as `ip addr add {example} dev {interface}`"
-    )]
-    NoAddress {
-        /// The network.
-        network: String,
-        /// The interface.
-        interface: String,
-        /// The network's addresses.
-        subnet: ipnet::Ipv4Net,
-        /// One of them.
-        example: ipnet::Ipv4Net,
-    },
-    /// The interface is served under another address.
-    #[error(
-        "network.{network}: interface `{interface}` is served as {old}, and this site needs {new}: apply the site without this network first, then with it"
-    )]
-    Moved {
-        /// The network.
-        network: String,
-        /// The interface.
-        interface: String,
-        /// As bound.
-        old: Ipv4Addr,
-        /// As found.
-        new: Ipv4Addr,
-    },
-    /// A port could not be had.
-    #[error("network `{network}`: {server} could not listen on {address}{}", mend(.source, .holder.as_deref()))]
-    Port {
-        /// The network.
-        network: String,
-        /// Which server.
-        server: &'static str,
-        /// Where.
-        address: SocketAddr,
-        /// Who has the port.
-        holder: Option<String>,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// DHCP could not start.
-    #[error("network `{network}`")]
-    Dhcp {
-        /// The network.
-        network: String,
-        /// Why.
-        #[source]
-        source: pxe::dhcp::BindError,
-    },
-    /// TFTP could not start.
-    #[error("network `{network}`")]
-    Tftp {
-        /// The network.
-        network: String,
-        /// Why.
-        #[source]
-        source: pxe::tftp::BindError,
-    },
-    /// No certificate could be made.
-    #[error("no certificate could be made for the agents' listener")]
-    Certificate(#[from] AuthorityError),
-    /// TLS could not be set up.
-    #[error("TLS could not be set up for the agents' listener")]
-    Tls(#[from] rustls::Error),
-    /// The machine's interfaces could not be read.
-    #[error("this machine's network interfaces could not be read")]
-    Interfaces(#[source] io::Error),
-}
-
 /// Where a network is served.
 #[derive(Debug, Clone, Serialize)]
 pub struct BoundNetwork {
@@ -427,6 +342,10 @@ impl Serve for Networks {
         Ok(())
     }
 
+    fn rehome(&self, site: &Site) {
+        self.shared.leases.table().rehome(site);
+    }
+
     async fn switch(&self, site: &Site) {
         let ready = std::mem::take(&mut *self.ready.lock().await);
         let started: Vec<_> = ready.into_iter().map(|(interface, ready)| (interface, self.start(ready))).collect();
@@ -441,51 +360,4 @@ impl Serve for Networks {
             wanted.is_some()
         });
     }
-}
-
-/// What to do about a port that could not be had.
-fn mend(source: &io::Error, holder: Option<&str>) -> String {
-    match (source.kind(), holder) {
-        (_, Some(holder)) => format!(", which {holder} has already: stop it, or choose another port in overture.toml"),
-        (io::ErrorKind::AddrInUse, None) => ", which another program has already: stop it, or choose another port in overture.toml".into(),
-        (io::ErrorKind::PermissionDenied, None) => {
-            ": run as root or with CAP_NET_BIND_SERVICE, or choose another port in overture.toml".into()
-        }
-        _ => String::new(),
-    }
-}
-
-/// Listens on an address, for what comes in by one interface: other networks of this machine are not served.
-fn bind_on(interface: &str, address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = tokio::net::TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind_device(Some(interface.as_bytes()))?;
-    socket.bind(address)?;
-    socket.listen(1024)
-}
-
-/// This machine's addresses on a network; at least one.
-fn own_addresses(name: &str, network: &Network) -> Result<Vec<Ipv4Addr>, BindError> {
-    let interfaces: Vec<_> = nix::ifaddrs::getifaddrs().map_err(|error| BindError::Interfaces(error.into()))?.collect();
-    let mut own = interfaces.iter().filter(|found| found.interface_name == network.interface).peekable();
-    if own.peek().is_none() {
-        let mut names: Vec<_> = interfaces.iter().map(|found| found.interface_name.clone()).collect();
-        names.sort();
-        names.dedup();
-        return Err(BindError::NoInterface { network: name.to_owned(), interface: network.interface.clone(), has: names.join(", ") });
-    }
-    let there: Vec<Ipv4Addr> = own
-        .filter_map(|found| found.address.as_ref()?.as_sockaddr_in().map(|address| address.ip()))
-        .filter(|address| network.subnet.contains(address))
-        .collect();
-    if there.is_empty() {
-        let host = network.gateway.or_else(|| network.subnet.hosts().next()).unwrap_or(network.subnet.addr());
-        return Err(BindError::NoAddress {
-            network: name.to_owned(),
-            interface: network.interface.clone(),
-            subnet: network.subnet,
-            example: ipnet::Ipv4Net::new(host, network.subnet.prefix_len()).unwrap_or(network.subnet),
-        });
-    }
-    Ok(there)
 }

@@ -116,7 +116,8 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
 
     let sites = Arc::new(Sites::restore(store.clone(), clock.clone()).await.map_err(unreadable)?);
     let boots = Arc::new(Boots::restore(store.clone(), clock.clone()).await.map_err(unreadable)?);
-    let leases = Arc::new(LeaseBook::restore(store.clone()).await.map_err(unreadable)?);
+    let leases = Arc::new(LeaseBook::restore(store.clone(), clock.now()).await.map_err(unreadable)?);
+    leases.table().rehome(&sites.watch().borrow());
     let inventory = Arc::new(Inventory::restore(store.clone(), boots.clone(), sites.watch(), clock.clone()).await.map_err(unreadable)?);
     let files = Arc::new(boot_files(&settings, &authority));
     warn_of_missing_files(&files).await;

@@ -119,38 +119,69 @@ pub fn usable_uuid(uuid: Uuid) -> Option<Uuid> {
     (!uniform && !sample.contains(&uuid.as_u128())).then_some(uuid)
 }
 
-/// The serial, trimmed, unless it is one that boards without a serial report.
+/// What boards say when nobody filled in the field, in lower case. The agent has the same list, to tell people; here it
+/// protects the inventory from other agents, iPXE and the site's files.
+const PLACEHOLDERS: &[&str] = &[
+    "to be filled by o.e.m.",
+    "to be filled by oem",
+    "not specified",
+    "not applicable",
+    "not available",
+    "not provided",
+    "not present",
+    "not defined",
+    "not settable",
+    "not set",
+    "no asset tag",
+    "no asset information",
+    "no enclosure",
+    "none",
+    "null",
+    "n/a",
+    "na",
+    "unknown",
+    "undefined",
+    "default string",
+    "default",
+    "default_string",
+    "type1family",
+    "o.e.m.",
+    "oem",
+    "invalid",
+    "empty",
+    "system manufacturer",
+    "system product name",
+    "system version",
+    "system serial number",
+    "system name",
+    "chassis manufacture",
+    "chassis version",
+    "chassis serial number",
+    "asset-1234567890",
+    "asset tag",
+    "base board serial number",
+    "board serial number",
+    "serial",
+    "sku",
+    "family",
+    "x.x",
+];
+
+/// The longest serial that identifies, bytes.
+const LONGEST_SERIAL: usize = 128;
+
+/// The serial, trimmed, unless it is one that boards without a serial report: a placeholder, one repeated sign, plain
+/// counting.
 pub fn usable_serial(serial: &str) -> Option<String> {
-    const PLACEHOLDERS: [&str; 20] = [
-        "to be filled by o.e.m.",
-        "to be filled by oem",
-        "not specified",
-        "not applicable",
-        "not available",
-        "not present",
-        "none",
-        "n/a",
-        "na",
-        "unknown",
-        "default string",
-        "default",
-        "system serial number",
-        "chassis serial number",
-        "invalid",
-        "empty",
-        "oem",
-        "o.e.m.",
-        "serial",
-        "123456789",
-    ];
     let trimmed = serial.trim();
     let lower = trimmed.to_ascii_lowercase();
-    let uniform = trimmed.chars().all(|c| c == '0' || c == '.' || c == '-' || c == ' ')
-        || trimmed.chars().all(|c| matches!(c, 'x' | 'X' | 'f' | 'F'));
-    let counting = "01234567890123456789".contains(trimmed) && trimmed.len() >= 5;
-    let printable = trimmed.chars().all(|c| !c.is_control());
-    (!trimmed.is_empty() && !uniform && !counting && printable && trimmed.len() <= 128 && !PLACEHOLDERS.contains(&lower.as_str()))
-        .then(|| trimmed.to_owned())
+    let mut signs = lower.chars().filter(|c| c.is_alphanumeric());
+    let first = signs.next()?;
+    let one_sign = signs.clone().all(|sign| sign == first);
+    let filler = one_sign && (signs.count() >= 3 || matches!(first, '0' | 'x'));
+    let counting = trimmed.len() >= 5 && "01234567890123456789".contains(trimmed);
+    let fits = trimmed.len() <= LONGEST_SERIAL && !trimmed.contains(char::is_control);
+    (fits && !filler && !counting && !PLACEHOLDERS.contains(&lower.as_str())).then(|| trimmed.to_owned())
 }
 
 #[cfg(test)]
@@ -200,10 +231,41 @@ mod tests {
 
     #[test]
     fn placeholders_are_no_identity() {
-        for text in ["", "  ", "To Be Filled By O.E.M.", "0000000000", "1234567890", "XXXXXXXX", "Default string", "None", "a\u{1b}[2Jb"] {
+        let made_up = [
+            "",
+            "  ",
+            "-",
+            "...",
+            "0",
+            "00",
+            "0000000000",
+            "00:00:00:00",
+            "x",
+            "XXXXXXXX",
+            "ffffffff",
+            "1111",
+            "12345",
+            "1234567890",
+            "123456789",
+            "0123456789",
+            "To Be Filled By O.E.M.",
+            " Default string ",
+            "NULL",
+            "Not Settable",
+            "SYSTEM NAME",
+            "Undefined",
+            "Asset-1234567890",
+            "a\u{1b}[2Jb",
+            "a\nb",
+        ];
+        for text in made_up.iter().chain(PLACEHOLDERS) {
             assert_eq!(usable_serial(text), None, "{text:?}");
+            assert_eq!(usable_serial(&text.to_uppercase()), None, "{text:?}");
         }
-        assert_eq!(usable_serial(" VM-0001 ").as_deref(), Some("VM-0001"));
+        assert_eq!(usable_serial(&"ab".repeat(LONGEST_SERIAL)), None);
+        for text in ["VM-0001", "1", "7", "11", "AAA", "CZ12345678", "J1A2B3", "12345X", "1234", "98765", "0001", "None-1", "Zürich 1"] {
+            assert_eq!(usable_serial(&format!(" {text} ")).as_deref(), Some(text), "{text:?}");
+        }
         for text in ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "03000200-0400-0500-0006-000700080009"]
         {
             assert_eq!(usable_uuid(text.parse().expect("uuid")), None, "{text}");

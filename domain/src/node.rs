@@ -44,6 +44,8 @@ pub struct Node {
     pub facts: serde_json::Value,
     /// What that report lacks.
     pub gaps: Vec<Gap>,
+    /// What that report says beside facts and gaps and nothing here knows: a newer agent's.
+    pub other: serde_json::Map<String, serde_json::Value>,
     /// The first report.
     pub first_seen: Timestamp,
     /// The last report or question of its agent.
@@ -62,7 +64,7 @@ pub struct Node {
     pub version: u64,
 }
 
-/// What decisions about a boot need of a node: small enough to keep one of each in memory.
+/// What decisions about a boot need of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// Its id.
@@ -73,6 +75,25 @@ pub struct Known {
     pub identity: Identity,
     /// The last order it was given.
     pub order: Option<Order>,
+}
+
+/// A node without its hardware: small enough to keep one of each in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    /// Its id.
+    pub id: NodeId,
+    /// The operator's name for it.
+    pub name: Option<String>,
+    /// What it is recognised by.
+    pub identity: Identity,
+    /// The last order it was given.
+    pub order: Option<Order>,
+    /// The boot that reported last.
+    pub boot: BootId,
+    /// The last report or question of its agent.
+    pub last_seen: Timestamp,
+    /// Counts changes.
+    pub version: u64,
 }
 
 /// A report that has passed the ticket's check, in the domain's words.
@@ -86,6 +107,8 @@ pub struct Seen {
     pub facts: serde_json::Value,
     /// What the report lacks.
     pub gaps: Vec<Gap>,
+    /// The report's unknown fields.
+    pub other: serde_json::Map<String, serde_json::Value>,
     /// The boot it came from.
     pub boot: BootId,
     /// The agent's key.
@@ -105,6 +128,7 @@ impl Node {
             summary: seen.summary,
             facts: seen.facts,
             gaps: seen.gaps,
+            other: seen.other,
             first_seen: now,
             last_seen: now,
             reports: 1,
@@ -132,6 +156,7 @@ impl Node {
             summary: seen.summary,
             facts: seen.facts,
             gaps: seen.gaps,
+            other: seen.other,
             last_seen: now,
             reports: self.reports + 1,
             boot: seen.boot,
@@ -143,17 +168,34 @@ impl Node {
         }
     }
 
-    /// The part that decisions about its boots need.
-    pub fn known(&self) -> Known {
-        Known { id: self.id, label: self.label(), identity: self.identity.clone(), order: self.order }
+    /// The node without its hardware.
+    pub fn brief(&self) -> Brief {
+        Brief {
+            id: self.id,
+            name: self.name.clone(),
+            identity: self.identity.clone(),
+            order: self.order,
+            boot: self.boot,
+            last_seen: self.last_seen,
+            version: self.version,
+        }
     }
 
-    /// The name, or the serial, or the first MAC address, or the id: what a person can find on the machine.
+    /// What a person can find on the machine: its name, or serial, or first MAC address, or id.
     pub fn label(&self) -> String {
-        self.name
-            .clone()
-            .or_else(|| self.identity.serial.clone())
-            .or_else(|| self.identity.macs.first().map(ToString::to_string))
-            .unwrap_or_else(|| self.id.to_string())
+        label(self.id, self.name.as_deref(), &self.identity)
     }
+}
+
+impl Brief {
+    /// The part that decisions about its boots need.
+    pub fn known(&self) -> Known {
+        let label = label(self.id, self.name.as_deref(), &self.identity);
+        Known { id: self.id, label, identity: self.identity.clone(), order: self.order }
+    }
+}
+
+fn label(id: NodeId, name: Option<&str>, identity: &Identity) -> String {
+    let first_mac = || identity.macs.first().map(ToString::to_string);
+    name.or(identity.serial.as_deref()).map(str::to_owned).or_else(first_mac).unwrap_or_else(|| id.to_string())
 }

@@ -9,7 +9,7 @@ use crate::identity::Identity;
 use crate::ids::{BootId, NodeId, RevisionId};
 use crate::lease::Lease;
 use crate::mac::MacAddr;
-use crate::node::{Known, Node};
+use crate::node::{Brief, Known, Node};
 use crate::site::Site;
 use crate::ticket::{ClaimRefused, KeyFingerprint, Ticket};
 use crate::timeline::{Step, Timeline};
@@ -69,7 +69,8 @@ pub trait LeaseStore: Send + Sync {
     async fn keep_lease(&self, lease: &Lease) -> Result<(), StoreError>;
 }
 
-/// Keeps boots and their steps.
+/// Keeps boots and their steps. Of two boots the newer is the one that was first kept later: the clock may have been set
+/// back between them, so their times do not tell, and keeping an old one again makes it no newer.
 #[async_trait]
 pub trait BootStore: Send + Sync {
     /// The newest boots, newest first, at most `most`.
@@ -105,9 +106,14 @@ pub trait NodeStore: Send + Sync {
     async fn nodes_like(&self, identity: &Identity) -> Result<Vec<Node>, StoreError>;
     /// Nodes by id, those after `after`, at most `limit`.
     async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Node>, StoreError>;
+    /// The same without their hardware: all of them fit in memory, and are read at each start.
+    async fn known_nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Brief>, StoreError>;
     /// Keeps a node whose version is one above the one in the store, or 1 if it is new; [`StoreError::Changed`]
     /// when it is not, [`StoreError::NameTaken`] when its name is another's.
     async fn keep_node(&self, node: &Node) -> Result<(), StoreError>;
+    /// Keeps when a node was last heard. That is no change of the node: its version stays, and so does the time when it
+    /// is the later one already. A node that is not there is not heard, which is no error.
+    async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError>;
 }
 
 /// One accepted version of the site.
@@ -156,9 +162,10 @@ pub struct Answered {
 /// Keeps answers to writes for a day.
 #[async_trait]
 pub trait AnswerStore: Send + Sync {
-    /// The answer under a key.
+    /// The answer under a key, which is compared as it is written.
     async fn answered(&self, key: &str) -> Result<Option<Answered>, StoreError>;
-    /// Keeps an answer; forgets those older than a day.
+    /// Keeps an answer, unless its key has one: the first answer under a key stays, because that one was sent. Forgets
+    /// those that are older than a day when this one was given.
     async fn keep_answer(&self, answer: &Answered) -> Result<(), StoreError>;
 }
 

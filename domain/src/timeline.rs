@@ -28,8 +28,14 @@ pub struct Step {
     pub at: Timestamp,
     /// How it was asked.
     pub protocol: Protocol,
-    /// A short word for programs: `discover`, `offer`, `request`, `ack`, `nak`, `release`, `decline`, `silence`, `read`,
-    /// `script`, `file`, `report`, `order`, `refused`.
+    /// A short word for programs:
+    ///
+    /// - DHCP: `discover`, `offer`, `request`, `ack`, `nak`, `release`, `decline`, and `silence` where it got no answer;
+    /// - TFTP and boot HTTP: `file` it loaded one, `size` it asked how large one is, `aborted` it stopped half-way;
+    /// - boot HTTP: `script` it asked for one, `ticket` it was given its ticket;
+    /// - agents: `report`, `order` it was given or took one;
+    /// - all but DHCP: `refused`;
+    /// - the store: `limit`, in place of the last step that is kept of a boot, says that more happened.
     pub event: String,
     /// What happened, a sentence for people.
     pub message: String,

@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode};
 use domain::boot::{Asker, Boot, Speaker};
 use domain::clock::Clock;
 use domain::identity::Identity;
-use domain::node::Node;
+use domain::node::{Brief, Node};
 use domain::ports::{Boots, ClaimError, NodeStore, Page, StoreError};
 use domain::site::{DeclaredNode, Site};
 use domain::ticket::{ClaimRefused, KeyFingerprint, Ticket};
@@ -76,6 +76,10 @@ impl NodeStore for FakeStore {
         let next = left.next().and_then(|_| items.last().map(|node| node.id));
         Ok(Page { items, next })
     }
+    async fn known_nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Brief>, StoreError> {
+        let page = self.nodes(after, limit).await?;
+        Ok(Page { items: page.items.iter().map(Node::brief).collect(), next: page.next })
+    }
     async fn keep_node(&self, node: &Node) -> Result<(), StoreError> {
         self.work().await?;
         let mut nodes = self.nodes.lock().unwrap();
@@ -88,6 +92,14 @@ impl NodeStore for FakeStore {
             return Err(StoreError::NameTaken { name: name.clone() });
         }
         nodes.insert(node.id, node.clone());
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+    async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError> {
+        self.work().await?;
+        if let Some(node) = self.nodes.lock().unwrap().get_mut(&id) {
+            node.last_seen = node.last_seen.max(at);
+        }
         self.writes.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! never replaces a newer one.
 
 use domain::clock::seconds_between;
-use domain::node::{Known, Node};
+use domain::node::{Brief, Known};
 use domain::order::Order;
 use domain::site::DeclaredNode;
 use domain::{BootId, MacAddr, NodeId, Timestamp};
@@ -46,30 +46,23 @@ pub(crate) struct Index(RwLock<Tables>);
 
 impl Index {
     /// Takes in a node as it now stands in the store.
-    pub(crate) fn put(&self, node: &Node) {
+    pub(crate) fn put(&self, node: Brief) {
         let mut tables = self.write();
-        let (mut last_seen, mut bell) = (node.last_seen, Arc::new(Notify::new()));
+        let (mut last_seen, mut kept_seen, mut bell) = (node.last_seen, node.last_seen, Arc::new(Notify::new()));
         if let Some(old) = tables.nodes.get(&node.id) {
             if old.version > node.version {
                 return;
             }
             last_seen = last_seen.max(old.last_seen);
+            kept_seen = kept_seen.max(old.kept_seen);
             bell = old.bell.clone();
             if old.boot != node.boot || old.known.order != node.order {
                 bell.notify_waiters();
             }
             tables.unlink(node.id);
         }
-        let entry = Entry {
-            known: node.known(),
-            name: node.name.clone(),
-            boot: node.boot,
-            version: node.version,
-            last_seen,
-            kept_seen: node.last_seen,
-            bell,
-        };
-        tables.link(entry);
+        let (known, boot, version) = (node.known(), node.boot, node.version);
+        tables.link(Entry { known, name: node.name, boot, version, last_seen, kept_seen, bell });
     }
 
     /// The node that a machine is, judged by one interface and its UUID.
@@ -258,7 +251,7 @@ mod tests {
     use super::*;
     use domain::hardware::Summary;
     use domain::identity::Identity;
-    use domain::node::Seen;
+    use domain::node::{Node, Seen};
     use domain::ticket::KeyFingerprint;
     use std::net::Ipv4Addr;
 
@@ -274,6 +267,7 @@ mod tests {
             summary: Summary::default(),
             facts: serde_json::Value::Null,
             gaps: vec![],
+            other: serde_json::Map::new(),
             boot: BootId(uuid(n)),
             key: KeyFingerprint("k".into()),
             address: Ipv4Addr::LOCALHOST,
@@ -313,7 +307,7 @@ mod tests {
         ];
         for (what, nodes, asked, expected) in cases {
             let index = Index::default();
-            nodes.iter().for_each(|node| index.put(node));
+            nodes.iter().for_each(|node| index.put(node.brief()));
             assert_eq!(index.known(Some(CARD), asked).map(|known| known.id), expected.map(|n| NodeId(uuid(n))), "{what}");
         }
     }
@@ -325,9 +319,9 @@ mod tests {
         let other_card = MacAddr([0x52, 0x54, 0, 0, 0, 2]);
         let mut second = node(1, Some(uuid(12)), &[other_card], 0);
         (second.version, second.boot, second.name) = (2, BootId(uuid(99)), Some("w2".into()));
-        index.put(&first);
-        index.put(&second);
-        index.put(&first);
+        index.put(first.brief());
+        index.put(second.brief());
+        index.put(first.brief());
         assert_eq!(index.known(Some(CARD), Some(uuid(11))), None);
         assert_eq!(index.known(Some(other_card), None).map(|known| known.label), Some("w2".into()));
         assert_eq!((index.named("w1"), index.of_boot(first.boot)), (None, None));

@@ -132,11 +132,7 @@ impl Inventory {
         if !self.index.heard(id, now) {
             return;
         }
-        let kept = self.change(id, |node| match node {
-            Some(node) => Ok(Change::Keep(Box::new(node))),
-            None => Err(StoreError::Changed),
-        });
-        if let Err(error) = kept.await {
+        if let Err(error) = self.store.keep_seen(id, now).await {
             tracing::debug!(node.id = %id, "when the node was last heard was not kept: {}", crate::problem::chain(&error));
         }
     }

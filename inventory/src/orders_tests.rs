@@ -149,3 +149,18 @@ async fn a_question_moves_last_seen_at_once_and_the_store_once_a_minute() {
     hall.clock.forward(100);
     assert_eq!(ask(&hall, &agent, 0).await["order"], "wait", "orders do not depend on it");
 }
+
+#[tokio::test]
+async fn what_an_operator_has_seen_of_a_node_stays_true_while_its_agent_only_asks() {
+    let hall = Hall::new().await;
+    let id = hall.report_ok(&machine(1)).await.id();
+    let (agent, seen) = (hall.agent(&machine(1)), hall.inventory.find("VM-1").await.unwrap());
+    for _ in 0..3 {
+        hall.clock.forward(61);
+        ask(&hall, &agent, 0).await;
+    }
+    let now = hall.node(id).await;
+    assert_eq!((now.version, now.last_seen.as_second() - seen.last_seen.as_second()), (seen.version, 183));
+    let named = hall.inventory.rename(id, Some("w1"), Some(seen.version)).await.unwrap();
+    assert_eq!((named.version, named.last_seen), (seen.version + 1, now.last_seen));
+}

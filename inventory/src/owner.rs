@@ -51,8 +51,8 @@ impl Inventory {
         let index = Index::default();
         let mut after = None;
         loop {
-            let page = store.nodes(after, PAGE).await?;
-            page.items.iter().for_each(|node| index.put(node));
+            let page = store.known_nodes(after, PAGE).await?;
+            page.items.into_iter().for_each(|node| index.put(node));
             after = page.next;
             if after.is_none() {
                 break;
@@ -93,7 +93,7 @@ impl Inventory {
         let (store, index) = (self.store.clone(), self.index.clone());
         let keeping = tokio::spawn(async move {
             store.keep_node(&node).await?;
-            index.put(&node);
+            index.put(node.brief());
             Ok(node)
         });
         keeping.await.unwrap_or_else(|ended| Err(StoreError::Unavailable { attempted: "keep a node", source: ended.into() }))

@@ -36,6 +36,25 @@ async fn a_report_is_stored_before_it_is_answered_and_explains_itself() {
 }
 
 #[tokio::test]
+async fn what_a_newer_agent_adds_is_kept_wherever_it_stands_in_the_report() {
+    let mut hall = Hall::new().await;
+    let agent = hall.start(&machine(1));
+    let mut report = agent.report_of(&machine(1));
+    report["later"] = json!({ "a": [1, null, { "b": "\u{1b}[2J" }], "report": 2 });
+    report["node"] = json!("not ours");
+    report["facts"]["moons"] = json!([{ "name": "Io" }]);
+    report["facts"]["system"]["colour"] = json!("red");
+    report["facts"]["nics"][0]["optics"] = json!({ "nm": 850 });
+    let id = hall.report(&agent, &report).await.1["node"].as_str().unwrap().parse().unwrap();
+    hall.restart().await;
+    let node = hall.node(id).await;
+    assert_eq!(Value::Object(node.other), json!({ "later": report["later"], "node": "not ours" }));
+    assert_eq!(node.facts, report["facts"]);
+    assert_eq!(hall.report(&agent, &agent.report_of(&machine(1))).await.0, StatusCode::OK);
+    assert!(hall.node(id).await.other.is_empty(), "a report replaces the one before");
+}
+
+#[tokio::test]
 async fn a_machine_stays_one_node_through_reports_restarts_and_changed_cards() {
     let mut hall = Hall::new().await;
     let first = hall.report_ok(&machine(1)).await;

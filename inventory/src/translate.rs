@@ -76,12 +76,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Report, ReadError> {
 
 /// What the report says, in the domain's words.
 pub(crate) fn seen(report: Report, boot: BootId, key: KeyFingerprint, address: Ipv4Addr) -> Result<Seen, ReadError> {
-    let (facts, gaps) = (report.facts, report.gaps);
+    let Report { facts, gaps, other, .. } = report;
     let identity = identity(&facts);
     let gaps: Vec<_> = gaps.into_iter().map(|gap| Gap { path: gap.path, reason: gap.reason }).collect();
     let summary = summary(&facts, &gaps);
     let facts = serde_json::to_value(facts).map_err(|source| ReadError::Malformed { source })?;
-    Ok(Seen { identity, summary, facts, gaps, boot, key, address })
+    Ok(Seen { identity, summary, facts, gaps, other, boot, key, address })
 }
 
 fn identity(facts: &Facts) -> Identity {

@@ -28,7 +28,12 @@ pub struct Boots {
     store: Arc<dyn BootStore>,
     clock: Arc<dyn Clock>,
     lost_notes: AtomicU64,
+    /// One claim of a ticket at a time: until a binding is on disk, nobody may see it.
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
+
+/// How many claims of different tickets go on at once, at the most.
+const TURNS: usize = 64;
 
 /// Why no ticket could be given.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +56,8 @@ impl Boots {
         for boot in store.recent_boots(MOST_BOOTS).await? {
             current.put(boot);
         }
-        Ok(Self { current: Mutex::new(current), recognised: Mutex::default(), store, clock, lost_notes: AtomicU64::new(0) })
+        let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        Ok(Self { current: Mutex::new(current), recognised: Mutex::default(), store, clock, lost_notes: AtomicU64::new(0), turns })
     }
 
     /// The boot that a DHCPDISCOVER belongs to, begun if it opens a new one.
@@ -109,6 +115,8 @@ impl Boots {
 #[async_trait]
 impl domain::ports::Boots for Boots {
     async fn claim(&self, ticket: &Ticket, from: Ipv4Addr, key: &KeyFingerprint) -> Result<Boot, ClaimError> {
+        let last = ticket.as_str().bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        let _turn = self.turns[last % TURNS].lock().await;
         let (before, boot, claimed, changed) = {
             let mut current = self.locked();
             let before = current.by_ticket(ticket).cloned().ok_or(ClaimRefused::Unknown)?;

@@ -14,8 +14,8 @@ pub struct LeaseBook {
 
 impl LeaseBook {
     /// Takes up what the store kept.
-    pub async fn restore(store: Arc<dyn LeaseStore>) -> Result<Self, StoreError> {
-        let table = LeaseTable::restore(store.leases().await?);
+    pub async fn restore(store: Arc<dyn LeaseStore>, now: Timestamp) -> Result<Self, StoreError> {
+        let table = LeaseTable::restore(store.leases().await?, now);
         Ok(Self { table: Mutex::new(table), store })
     }
 

@@ -153,7 +153,7 @@ impl Running {
                     site,
                     directory: Arc::new(Nobody),
                     boots: Arc::new(Boots::restore(its_store.clone(), clock.clone()).await.unwrap()),
-                    leases: Arc::new(LeaseBook::restore(its_store).await.unwrap()),
+                    leases: Arc::new(LeaseBook::restore(its_store, domain::clock::Clock::now(&*clock)).await.unwrap()),
                     clock,
                     counts: its_counts,
                 };

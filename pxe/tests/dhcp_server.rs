@@ -53,7 +53,7 @@ async fn settings(port: u16, store: &Arc<Memory>) -> (Settings, Arc<HandClock>, 
         site,
         directory: Arc::new(Nobody),
         boots: Arc::new(Boots::restore(store.clone(), clock.clone()).await.unwrap()),
-        leases: Arc::new(LeaseBook::restore(store.clone()).await.unwrap()),
+        leases: Arc::new(LeaseBook::restore(store.clone(), domain::clock::Clock::now(&*clock)).await.unwrap()),
         clock: clock.clone(),
         counts: counts.clone(),
     };

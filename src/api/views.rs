@@ -70,6 +70,9 @@ pub struct NodeDetail {
     pub facts: serde_json::Value,
     /// What that report lacks, and why.
     pub gaps: Vec<GapView>,
+    /// What that report says beside facts and gaps, from an agent that is newer than this service.
+    #[schema(value_type = Object)]
+    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Something that a report could not find out.
@@ -346,6 +349,7 @@ impl From<&Node> for NodeDetail {
             key: node.key.to_string(),
             facts: node.facts.clone(),
             gaps: node.gaps.iter().map(|gap| GapView { path: gap.path.clone(), reason: gap.reason.clone() }).collect(),
+            other: node.other.clone(),
         }
     }
 }

@@ -64,7 +64,8 @@ CREATE TABLE nodes (
     identity_json TEXT NOT NULL,
     summary_json TEXT NOT NULL,
     gaps_json TEXT NOT NULL,
-    -- Last, because it is large: a query that does not ask for it does not read it.
+    -- Last, because they are large: a query that does not ask for them does not read them.
+    other_json TEXT NOT NULL,
     facts_json TEXT NOT NULL
 );
 CREATE UNIQUE INDEX nodes_by_name ON nodes (name);

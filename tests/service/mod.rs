@@ -216,6 +216,7 @@ pub fn node(number: u16) -> Node {
     let uuid = Uuid::from_u128(0x1111_2222_3333_4444_5555_0000_0000_0000 | u128::from(number));
     let seen = Timestamp::now() - jiff::SignedDuration::from_secs(60);
     Node {
+        other: Default::default(),
         id: NodeId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | u128::from(number) << 32)),
         name: None,
         stage: Stage::Discovered,

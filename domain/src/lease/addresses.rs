@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of other networks, nor of what the protocol asks; only [`super::table`] uses it.
 
-use super::offers::Offers;
+use super::offers::{Offer, Offers};
 use super::{Asking, Lease, LeaseState, MOST_OFFERS, NoAddress, OFFER_SECONDS, Requested, Rule, is_held};
 use crate::address::AddressRange;
 use crate::clock::{Timestamp, after_seconds};
@@ -25,6 +25,16 @@ pub(super) struct Addresses {
 impl Addresses {
     pub(super) fn all(&self) -> impl Iterator<Item = &Lease> {
         self.by_address.values()
+    }
+
+    /// All that it holds, to be put elsewhere.
+    pub(super) fn into_parts(self) -> (impl Iterator<Item = Lease>, impl Iterator<Item = (Ipv4Addr, Offer)>) {
+        (self.by_address.into_values(), self.offers.into_all())
+    }
+
+    /// An address that is kept for a machine, from elsewhere.
+    pub(super) fn take_over(&mut self, address: Ipv4Addr, offer: Offer) {
+        self.offers.take_over(address, offer);
     }
 
     /// What is known of an address, whether or not it is held.
@@ -57,9 +67,9 @@ impl Addresses {
         wanted: Option<Ipv4Addr>,
     ) -> Result<(Ipv4Addr, Rule), NoAddress> {
         if let Some(address) = self.offers.being_written(asking.mac) {
-            return match self.is_usable_for(address, asking) {
-                true => Ok((address, "a lease of this address is being written for it")),
-                false => Err(NoAddress::BeingWritten { address }),
+            return match self.objection(asking, network, address) {
+                None => Ok((address, "a lease of this address is being written for it")),
+                Some(_) => Err(NoAddress::BeingWritten { address }),
             };
         }
         if let Some(fixed) = self.fixed_address(asking, network) {
@@ -82,7 +92,7 @@ impl Addresses {
         {
             return Ok((wanted, "it asked for this address, which is free"));
         }
-        if let Some(address) = self.next_fresh(network.pool, &usable) {
+        if let Some(address) = self.next_fresh(network.pool, usable) {
             return Ok((address, "the lowest address of the pool that nobody had"));
         }
         self.by_expiry
@@ -161,14 +171,18 @@ impl Addresses {
         !leased && !self.offers.keeps_from(mac, address, now)
     }
 
-    /// A lease as it stands on disk, in place of whatever its address or its machine had.
+    /// A lease that is on disk.
     pub(super) fn take_up(&mut self, lease: Lease) {
         if lease.state == LeaseState::Bound {
             self.offers.written(lease.address, lease.mac);
         }
-        if self.is_overtaken(&lease) {
-            return;
+        if !self.is_overtaken(&lease) {
+            self.place(lease);
         }
+    }
+
+    /// A lease in place of whatever its address or its machine had.
+    pub(super) fn place(&mut self, lease: Lease) {
         if let Some(old) = self.by_mac.get(&lease.mac).copied()
             && old != lease.address
         {

@@ -15,8 +15,9 @@ pub(super) struct Offers {
     by_end: BTreeSet<(Timestamp, Ipv4Addr)>,
 }
 
+/// An address that is kept for a machine.
 #[derive(Debug)]
-struct Offer {
+pub(super) struct Offer {
     mac: MacAddr,
     until: Timestamp,
     /// How many leases of it are on their way to disk: a machine may ask again before the first is there.
@@ -50,10 +51,20 @@ impl Offers {
             self.close(before);
         }
         let writing = self.close(address).map_or(0, |offer| offer.writing);
-        self.by_address.insert(address, Offer { mac, until, writing });
-        self.of_machine.insert(mac, address);
-        self.by_end.insert((until, address));
+        self.take_over(address, Offer { mac, until, writing });
         given_up
+    }
+
+    /// Every address that is kept.
+    pub(super) fn into_all(self) -> impl Iterator<Item = (Ipv4Addr, Offer)> {
+        self.by_address.into_iter()
+    }
+
+    /// An address that was kept elsewhere and for nobody here.
+    pub(super) fn take_over(&mut self, address: Ipv4Addr, offer: Offer) {
+        self.of_machine.insert(offer.mac, address);
+        self.by_end.insert((offer.until, address));
+        self.by_address.insert(address, offer);
     }
 
     /// A lease of an address that is kept goes to disk.

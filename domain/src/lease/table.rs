@@ -2,8 +2,10 @@
 
 use super::addresses::Addresses;
 use super::{Asking, DECLINED_SECONDS, Lease, LeaseState, NoAddress, Requested, Rule, is_held};
-use crate::clock::{Timestamp, after_seconds};
+use crate::clock::{Timestamp, after_seconds, seconds_between};
 use crate::mac::MacAddr;
+use crate::site::Site;
+use ipnet::Ipv4Net;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
@@ -11,16 +13,60 @@ use std::net::Ipv4Addr;
 #[derive(Debug, Default)]
 pub struct LeaseTable {
     networks: HashMap<String, Addresses>,
+    /// Where the addresses of the site in force belong.
+    homes: Vec<(Ipv4Net, String)>,
 }
 
 impl LeaseTable {
-    /// A table with what the store kept.
-    pub fn restore(leases: impl IntoIterator<Item = Lease>) -> Self {
+    /// A table with what the store kept. A lease that was granted in what is now the future, by a clock that has been set
+    /// back since, lasts from now for as long as it was to last.
+    pub fn restore(leases: impl IntoIterator<Item = Lease>, now: Timestamp) -> Self {
         let mut table = Self::default();
-        for lease in leases {
+        for mut lease in leases {
+            if lease.granted > now {
+                lease.expires = after_seconds(now, seconds_between(lease.granted, lease.expires));
+                lease.granted = now;
+            }
             table.networks.entry(lease.network.clone()).or_default().insert(lease);
         }
         table
+    }
+
+    /// Puts every lease where its address belongs in the site that comes into force: a network may have another name, or
+    /// other bounds, and its machines keep their addresses all the same. Of two leases of one address the newer counts.
+    /// Must happen before anything is decided by the new site.
+    pub fn rehome(&mut self, site: &Site) {
+        let homes: Vec<_> = site.networks.iter().map(|(name, network)| (network.subnet, name.clone())).collect();
+        if homes == self.homes {
+            return;
+        }
+        self.homes = homes;
+        let (mut leases, mut offers) = (vec![], vec![]);
+        for (name, addresses) in std::mem::take(&mut self.networks) {
+            let (its_leases, its_offers) = addresses.into_parts();
+            leases.extend(its_leases);
+            offers.extend(its_offers.map(|(address, offer)| (name.clone(), address, offer)));
+        }
+        leases.sort_by_key(|lease| lease.granted);
+        for lease in leases {
+            let lease = self.at_home(lease);
+            self.networks.entry(lease.network.clone()).or_default().place(lease);
+        }
+        // What is on its way to disk is promised to nobody else meanwhile.
+        for (name, address, offer) in offers {
+            let home = self.home_of(address).map_or(name, str::to_owned);
+            self.networks.entry(home).or_default().take_over(address, offer);
+        }
+    }
+
+    /// The network that an address belongs to in the site in force.
+    fn home_of(&self, address: Ipv4Addr) -> Option<&str> {
+        self.homes.iter().find(|(subnet, _)| subnet.contains(&address)).map(|(_, name)| name.as_str())
+    }
+
+    fn at_home(&self, lease: Lease) -> Lease {
+        let network = self.home_of(lease.address).map(str::to_owned);
+        Lease { network: network.unwrap_or(lease.network), ..lease }
     }
 
     /// The address for a DHCPDISCOVER that would like to have `wanted`, kept for the machine for a minute.
@@ -57,6 +103,7 @@ impl LeaseTable {
 
     /// The lease is on disk: it is held from now on.
     pub fn granted(&mut self, lease: Lease) {
+        let lease = self.at_home(lease);
         self.networks.entry(lease.network.clone()).or_default().take_up(lease);
     }
 

@@ -118,6 +118,42 @@ fn an_address_being_written_to_disk_is_granted_to_nobody_else() {
 }
 
 #[test]
+fn a_machine_whose_lease_is_being_written_is_given_no_other_address_meanwhile() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.150"), LeaseTable::default());
+    let Requested::Grant(lease) = table.request(&asking(&site, mac(1), at(0)), ip(120), None) else { panic!("it is free") };
+    assert_eq!(table.offer(&asking(&site, mac(1), at(1)), Some(ip(130))).map(|offer| offer.0), Ok(ip(120)));
+    assert!(matches!(table.request(&asking(&site, mac(1), at(1)), ip(130), None), Requested::Refuse(_)));
+    assert!(matches!(table.request(&asking(&site, mac(1), at(1)), ip(120), None), Requested::Grant(_)), "it may ask again");
+    let ours = Asking { taken: &[ip(120)], ..asking(&site, mac(1), at(1)) };
+    assert_eq!(table.offer(&ours, None), Err(NoAddress::BeingWritten { address: ip(120) }));
+    table.granted(lease);
+    assert!(matches!(table.request(&asking(&site, mac(2), at(2)), ip(120), None), Requested::Refuse(_)));
+}
+
+#[test]
+fn what_a_machine_gave_up_does_not_end_what_was_granted_after_it() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.100"), LeaseTable::default());
+    let address = take(&mut table, &site, mac(1), at(0)).expect("an address");
+    let released = table.release(NET, mac(1), address, at(10)).expect("its own");
+    take(&mut table, &site, mac(1), at(11)).expect("its own");
+    table.granted(released);
+    assert!(table.held_by(NET, mac(1), at(12)).is_some(), "it has asked again since");
+    let declined = table.decline(NET, mac(1), address, at(610)).expect("its own");
+    take(&mut table, &site, mac(2), at(611)).expect("it has expired");
+    table.granted(declined);
+    assert!(table.held_by(NET, mac(2), at(612)).is_some(), "it is another's since");
+}
+
+#[test]
+fn who_held_an_address_until_it_expired_neither_releases_nor_declines_it() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.100"), LeaseTable::default());
+    let address = take(&mut table, &site, mac(1), at(0)).expect("an address");
+    table.offer(&asking(&site, mac(2), at(600)), None).expect("it has expired");
+    assert_eq!(table.release(NET, mac(1), address, at(601)), None);
+    assert_eq!(table.decline(NET, mac(1), address, at(601)), None);
+}
+
+#[test]
 fn only_the_holder_releases_or_declines() {
     let (site, mut table) = (site("10.20.0.100-10.20.0.101"), LeaseTable::default());
     let address = take(&mut table, &site, mac(1), at(0)).expect("an address");
@@ -193,9 +229,50 @@ fn a_restored_table_knows_what_was_promised() {
         take(&mut table, &site, mac(last), at(0)).expect("an address");
     }
     let kept: Vec<_> = table.all().cloned().collect();
-    let mut restored = LeaseTable::restore(kept);
+    let mut restored = LeaseTable::restore(kept, at(30));
     for last in 1..=5 {
         assert_eq!(take(&mut restored, &site, mac(last), at(30)), take(&mut table, &site, mac(last), at(30)));
     }
     assert_eq!(take(&mut restored, &site, mac(9), at(30)), Ok(ip(105)));
+}
+
+#[test]
+fn machines_keep_their_addresses_when_their_network_is_renamed_or_widened() {
+    let (mut site, mut table) = (site("10.20.0.100-10.20.0.110"), LeaseTable::default());
+    table.rehome(&site);
+    let held = take(&mut table, &site, mac(1), at(0)).expect("an address");
+    let kept: Vec<_> = table.all().cloned().collect();
+    let mut network = site.networks.remove(NET).expect("network");
+    network.subnet = "10.20.0.0/23".parse().expect("subnet");
+    site.networks.insert("other".into(), network);
+    let mut restarted = LeaseTable::restore(kept, at(10));
+    for table in [&mut table, &mut restarted] {
+        table.rehome(&site);
+        let other = |mac| Asking { network: "other", ..asking(&site, mac, at(10)) };
+        assert!(table.offer(&other(mac(2)), Some(held)).is_ok_and(|(offered, _)| offered != held));
+        assert!(matches!(table.request(&other(mac(2)), held, None), Requested::Refuse(_)));
+        assert!(matches!(table.request(&other(mac(1)), held, None), Requested::Grant(_)));
+    }
+}
+
+#[test]
+fn a_lease_granted_under_the_old_name_while_the_site_changes_is_not_lost() {
+    let (mut site, mut table) = (site("10.20.0.100-10.20.0.110"), LeaseTable::default());
+    let (address, _) = table.offer(&asking(&site, mac(1), at(0)), None).expect("an address");
+    let Requested::Grant(lease) = table.request(&asking(&site, mac(1), at(0)), address, None) else { panic!("not granted") };
+    let network = site.networks.remove(NET).expect("network");
+    site.networks.insert("other".into(), network);
+    table.rehome(&site);
+    table.granted(lease);
+    assert_eq!(table.holder_of(address, at(1)).map(|lease| (lease.network.as_str(), lease.mac)), Some(("other", mac(1))));
+}
+
+#[test]
+fn a_clock_that_was_a_year_ahead_binds_nothing_for_a_year() {
+    let (site, mut table) = (site("10.20.0.100-10.20.0.110"), LeaseTable::default());
+    const YEAR: i64 = 365 * 86_400;
+    let address = take(&mut table, &site, mac(1), at(YEAR)).expect("an address");
+    let restored = LeaseTable::restore(table.all().cloned().collect::<Vec<_>>(), at(0));
+    assert!(restored.holder_of(address, at(599)).is_some(), "what was promised lasts as long as it was to last");
+    assert!(restored.holder_of(address, at(601)).is_none());
 }

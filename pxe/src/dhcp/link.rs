@@ -1,31 +1,32 @@
-//! The interface that is served: its socket, and what the kernel knows of it at this moment.
+//! The interface that is served: its socket, and the addresses that it has at this moment.
 
 use crate::port_holder::{Transport, holder_of};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Instant;
 
 /// Bytes that may wait in the kernel: a thousand machines that are switched on at once.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// An interface at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Link {
-    /// Its number; none while it does not exist.
-    pub index: Option<u32>,
-    /// Its addresses.
+/// An interface's addresses at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct Addresses {
+    /// The addresses; none while the interface does not exist.
     pub addresses: Vec<Ipv4Addr>,
+    /// The moment.
+    pub seen: Instant,
 }
 
-impl Link {
+impl Addresses {
     /// Looks. What cannot be seen is not there.
-    pub fn look(interface: &str) -> Self {
-        let index = nix::net::if_::if_nametoindex(interface).ok();
+    pub fn of(interface: &str) -> Self {
+        let seen = Instant::now();
         let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
         let addresses =
             all.filter(|entry| entry.interface_name == interface).filter_map(|entry| Some(entry.address?.as_sockaddr_in()?.ip())).collect();
-        Self { index, addresses }
+        Self { addresses, seen }
     }
 }
 
@@ -107,9 +108,8 @@ mod tests {
 
     #[test]
     fn an_interface_shows_its_addresses_and_a_missing_one_none() {
-        let loopback = Link::look("lo");
-        assert!(loopback.index.is_some() && loopback.addresses.contains(&Ipv4Addr::LOCALHOST), "{loopback:?}");
-        assert_eq!(Link::look("no-such-link"), Link::default());
+        assert!(Addresses::of("lo").addresses.contains(&Ipv4Addr::LOCALHOST));
+        assert!(Addresses::of("no-such-link").addresses.is_empty());
     }
 
     #[test]

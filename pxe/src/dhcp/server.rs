@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,8 +34,8 @@ const CLIENT_PORT: u16 = 68;
 const MOST_WAITING: usize = 1024;
 /// How long the disk may take: clients ask again after about four seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often the interface's addresses are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long what was seen of the interface's addresses is believed: to look is to ask the kernel for all of this machine's.
+const BELIEVED: Duration = Duration::from_millis(250);
 /// Errors of the socket in a row after which it is given up.
 const MOST_ERRORS: u32 = 100;
 /// Boots that machines without an answer may open in ten seconds: enough to explain, too few to push out real ones.
@@ -89,7 +89,8 @@ pub enum ServeError {
     },
 }
 
-/// A DHCP server for one interface, bound and not yet running.
+/// A DHCP server for one interface, bound and not yet running. An interface that is made anew under its old name is
+/// another interface, from which nothing comes in here: it needs a new server.
 pub struct Server {
     socket: StdSocket,
     port: u16,
@@ -132,7 +133,7 @@ struct Desk {
     socket: UdpSocket,
     port: u16,
     settings: Settings,
-    link: Mutex<link::Link>,
+    own: Mutex<link::Addresses>,
     waiting: Arc<Semaphore>,
     waiting_tasks: TaskTracker,
     notices: Notices,
@@ -141,12 +142,12 @@ struct Desk {
 
 impl Desk {
     fn new(socket: UdpSocket, port: u16, settings: Settings) -> Self {
-        let link = Mutex::new(link::Link::look(&settings.interface));
+        let own = Mutex::new(link::Addresses::of(&settings.interface));
         Self {
             socket,
             port,
             settings,
-            link,
+            own,
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             waiting_tasks: TaskTracker::new(),
             notices: Notices::default(),
@@ -156,17 +157,11 @@ impl Desk {
 
     async fn serve(self: Arc<Self>, cancel: &CancellationToken) -> io::Result<()> {
         let mut buffer = vec![0; LONGEST + 1];
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut errors = 0;
         loop {
             let got = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(()),
-                _ = look.tick() => {
-                    self.look_at_link();
-                    continue;
-                }
                 got = self.socket.recv_from(&mut buffer) => got,
             };
             match got {
@@ -189,22 +184,15 @@ impl Desk {
         }
     }
 
-    /// Notices changed addresses, and an interface that was made anew under its old name.
-    fn look_at_link(&self) {
-        let seen = link::Link::look(&self.settings.interface);
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.index != link.index && seen.index.is_some() {
-            let bound = socket2::SockRef::from(&self.socket).bind_device(Some(self.settings.interface.as_bytes()));
-            match bound {
-                Ok(()) => tracing::info!("{} came back as another interface and is served again", self.settings.interface),
-                Err(error) => tracing::error!("{} came back and cannot be served: {error}: restart the service", self.settings.interface),
-            }
-        }
-        *link = seen;
-    }
-
     /// The interface's addresses, the one that is served first; none while it lacks that one.
-    fn own_first(&self, mut addresses: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
+    fn own_addresses(&self) -> Vec<Ipv4Addr> {
+        let mut addresses = {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            if own.seen.elapsed() > BELIEVED {
+                *own = link::Addresses::of(&self.settings.interface);
+            }
+            own.addresses.clone()
+        };
         match addresses.iter().position(|address| *address == self.settings.address) {
             Some(place) => addresses.swap(0, place),
             None => addresses.clear(),
@@ -223,7 +211,7 @@ impl Desk {
             }
         };
         let site = self.settings.site.borrow().clone();
-        let taken = self.own_first(self.link.lock().unwrap_or_else(PoisonError::into_inner).addresses.clone());
+        let taken = self.own_addresses();
         let here = match Here::find(&request, &site, &self.settings.interface, &taken, &*self.settings.directory, self.settings.http_port) {
             Ok(here) => here,
             Err(why) => return self.leave(&request, why, peer),

@@ -24,9 +24,6 @@ use tokio::net::UdpSocket;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether the interface is still the same.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 /// How the server runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -123,12 +120,11 @@ pub struct ServeError {
     pub source: io::Error,
 }
 
-/// A server that has its port.
+/// A server that has its port. An interface that is made anew under its old name is another interface, from which nothing
+/// comes in here: it needs a new server.
 pub struct Server {
     socket: UdpSocket,
     address: SocketAddrV4,
-    /// The number of the interface that the socket is bound to.
-    index: Option<u32>,
     settings: Arc<Settings>,
     shared: Shared,
     counts: Arc<Counts>,
@@ -167,9 +163,8 @@ impl Server {
             SocketAddr::V4(address) => address,
             SocketAddr::V6(_) => settings.address,
         };
-        let index = settings.interface.as_deref().and_then(|interface| nix::net::if_::if_nametoindex(interface).ok());
         let (settings, counts) = (Arc::new(settings), Arc::default());
-        Ok(Self { socket, address, index, settings, shared, counts, log: Arc::default(), transfers: Transfers::default() })
+        Ok(Self { socket, address, settings, shared, counts, log: Arc::default(), transfers: Transfers::default() })
     }
 
     /// Where it listens.
@@ -185,13 +180,10 @@ impl Server {
     /// Serves until cancelled, then lets transfers end for a while.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), ServeError> {
         let mut buffer = [0; LONGEST_REQUEST + 1];
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased; // after a stop nothing new begins
                 () = cancel.cancelled() => break,
-                _ = look.tick() => self.look_at_interface(),
                 Some(ended) = self.transfers.tasks.join_next_with_id() => self.transfers.forget(ended),
                 got = self.socket.recv_from(&mut buffer) => match got {
                     Ok((length, SocketAddr::V4(client))) => self.receive(client, &buffer[..length]),
@@ -206,20 +198,6 @@ impl Server {
         }
         self.end().await;
         Ok(())
-    }
-
-    /// Notices an interface that was made anew under its old name: the socket is bound to the old one's number.
-    fn look_at_interface(&mut self) {
-        let Some(interface) = &self.settings.interface else { return };
-        let index = nix::net::if_::if_nametoindex(interface.as_str()).ok();
-        if index.is_none() || index == self.index {
-            return;
-        }
-        match socket2::SockRef::from(&self.socket).bind_device(Some(interface.as_bytes())) {
-            Ok(()) => tracing::info!("{interface} came back as another interface and is served by TFTP again"),
-            Err(error) => tracing::error!("{interface} came back and cannot be served by TFTP: {error}: restart the service"),
-        }
-        self.index = index;
     }
 
     async fn end(mut self) {

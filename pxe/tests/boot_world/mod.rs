@@ -100,7 +100,7 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(Noon);
         Self {
             boots: Arc::new(Boots::restore(store.clone(), clock.clone()).await.unwrap()),
-            leases: Arc::new(LeaseBook::restore(store.clone()).await.unwrap()),
+            leases: Arc::new(LeaseBook::restore(store.clone(), domain::clock::Clock::now(&*clock)).await.unwrap()),
             files: Arc::new(BootFiles::new()),
             directory: Arc::default(),
             site: watch::channel(Arc::new(site(unknown))).0,

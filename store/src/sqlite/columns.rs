@@ -80,6 +80,11 @@ impl Record<'_> {
         serde_json::from_str(text).map_err(|error| self.corrupt(error.into()))
     }
 
+    /// The same where it may be absent.
+    pub fn json_if<T: DeserializeOwned>(&self, text: Option<&str>) -> Result<Option<T>, StoreError> {
+        text.map(|text| self.json(text)).transpose()
+    }
+
     fn corrupt(&self, source: BoxError) -> StoreError {
         StoreError::Corrupt { what: format!("a {} ({})", self.kind, self.key), source }
     }

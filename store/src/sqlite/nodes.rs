@@ -4,10 +4,11 @@ use super::columns::{Record, json, limit, micros, number, word};
 use super::work::{Failure, Work};
 use super::{SqliteStore, unreadable};
 use async_trait::async_trait;
+use domain::Timestamp;
 use domain::identity::Identity;
 use domain::ids::NodeId;
 use domain::mac::MacAddr;
-use domain::node::Node;
+use domain::node::{Brief, Node};
 use domain::ports::{NodeStore, Page, StoreError};
 use domain::ticket::KeyFingerprint;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
@@ -18,15 +19,17 @@ pub(super) const NAME_OF_ANOTHER: &str = "SELECT COUNT(*) FROM nodes WHERE name 
 
 pub(super) const ADD: &str = "
     INSERT INTO nodes (id, name, stage, uuid, serial, first_seen, last_seen, reports, boot, agent_key, address, version,
-        order_json, identity_json, summary_json, gaps_json, facts_json)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+        order_json, identity_json, summary_json, gaps_json, other_json, facts_json)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
     ON CONFLICT (id) DO NOTHING";
 
 pub(super) const CHANGE: &str = "
     UPDATE nodes SET name = $2, stage = $3, uuid = $4, serial = $5, first_seen = $6, last_seen = $7, reports = $8, boot = $9,
         agent_key = $10, address = $11, version = $12, order_json = $13, identity_json = $14, summary_json = $15, gaps_json = $16,
-        facts_json = $17
+        other_json = $17, facts_json = $18
     WHERE id = $1 AND version = $12 - 1";
+
+pub(super) const KEEP_SEEN: &str = "UPDATE nodes SET last_seen = $2 WHERE id = $1 AND last_seen < $2";
 
 pub(super) const MACS: &str = "SELECT mac FROM node_macs WHERE node = $1";
 pub(super) const ADD_MAC: &str = "INSERT INTO node_macs (node, mac) VALUES ($1, $2)";
@@ -34,8 +37,10 @@ pub(super) const FORGET_MAC: &str = "DELETE FROM node_macs WHERE node = $1 AND m
 
 const NODES: &str = "
     SELECT id, name, stage, first_seen, last_seen, reports, boot, agent_key, address, version,
-        order_json, identity_json, summary_json, gaps_json, facts_json
+        order_json, identity_json, summary_json, gaps_json, other_json, facts_json
     FROM nodes";
+
+const BRIEFS: &str = "SELECT id, name, last_seen, boot, version, order_json, identity_json FROM nodes";
 
 /// How many network cards are asked for in one statement; databases have a bound for it.
 const MOST_ASKED: usize = 500;
@@ -56,7 +61,34 @@ struct Row {
     identity_json: String,
     summary_json: String,
     gaps_json: String,
+    other_json: String,
     facts_json: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct BriefRow {
+    id: String,
+    name: Option<String>,
+    last_seen: i64,
+    boot: String,
+    version: i64,
+    order_json: Option<String>,
+    identity_json: String,
+}
+
+impl BriefRow {
+    fn brief(self) -> Result<Brief, StoreError> {
+        let record = Record { kind: "node", key: &self.id };
+        Ok(Brief {
+            id: record.parsed(&self.id)?,
+            identity: record.json(&self.identity_json)?,
+            order: record.json_if(self.order_json.as_deref())?,
+            boot: record.parsed(&self.boot)?,
+            last_seen: record.time(self.last_seen)?,
+            version: record.number(self.version)?,
+            name: self.name,
+        })
+    }
 }
 
 impl Row {
@@ -69,12 +101,13 @@ impl Row {
             summary: record.json(&self.summary_json)?,
             facts: record.json(&self.facts_json)?,
             gaps: record.json(&self.gaps_json)?,
+            other: record.json(&self.other_json)?,
             first_seen: record.time(self.first_seen)?,
             last_seen: record.time(self.last_seen)?,
             reports: record.number(self.reports)?,
             boot: record.parsed(&self.boot)?,
             address: record.parsed(&self.address)?,
-            order: self.order_json.as_deref().map(|order| record.json(order)).transpose()?,
+            order: record.json_if(self.order_json.as_deref())?,
             version: record.number(self.version)?,
             key: KeyFingerprint(self.agent_key),
             name: self.name,
@@ -100,6 +133,7 @@ fn with_node<'q>(sql: &'static str, node: &Node) -> Result<sqlx::query::Query<'q
         .bind(json(&node.identity)?)
         .bind(json(&node.summary)?)
         .bind(json(&node.gaps)?)
+        .bind(json(&node.other)?)
         .bind(json(&node.facts)?))
 }
 
@@ -115,6 +149,11 @@ pub async fn keep(connection: &mut SqliteConnection, node: &Node) -> Result<(), 
         return Err(Failure::Rule(StoreError::Changed));
     }
     keep_macs(connection, node).await
+}
+
+pub async fn keep_seen(connection: &mut SqliteConnection, id: NodeId, at: Timestamp) -> Result<(), Failure> {
+    sqlx::query(KEEP_SEEN).bind(id.to_string()).bind(micros(at)).execute(connection).await?;
+    Ok(())
 }
 
 async fn keep_macs(connection: &mut SqliteConnection, node: &Node) -> Result<(), Failure> {
@@ -135,6 +174,23 @@ impl SqliteStore {
         let rows: Vec<Row> = query.build_query_as().fetch_all(&self.readers).await.map_err(unreadable(attempted))?;
         rows.into_iter().map(Row::node).collect()
     }
+}
+
+/// One more than asked for tells whether there is another page.
+fn page_of(columns: &'static str, after: Option<NodeId>, most: usize) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(columns);
+    if let Some(after) = after {
+        query.push(" WHERE id > ").push_bind(after.to_string());
+    }
+    query.push(" ORDER BY id LIMIT ").push_bind(limit(most.saturating_add(1)));
+    query
+}
+
+fn page<T>(mut items: Vec<T>, most: usize, id: impl Fn(&T) -> NodeId) -> Page<T> {
+    let more = items.len() > most;
+    items.truncate(most);
+    let next = items.last().filter(|_| more).map(id);
+    Page { items, next }
 }
 
 #[async_trait]
@@ -169,20 +225,22 @@ impl NodeStore for SqliteStore {
     }
 
     async fn nodes(&self, after: Option<NodeId>, most: usize) -> Result<Page<Node>, StoreError> {
-        let mut query = QueryBuilder::new(NODES);
-        if let Some(after) = after {
-            query.push(" WHERE id > ").push_bind(after.to_string());
-        }
-        // One more than asked for tells whether there is another page.
-        query.push(" ORDER BY id LIMIT ").push_bind(limit(most.saturating_add(1)));
-        let mut items = self.nodes_where(query, "list the nodes").await?;
-        let more = items.len() > most;
-        items.truncate(most);
-        let next = items.last().filter(|_| more).map(|node| node.id);
-        Ok(Page { items, next })
+        let items = self.nodes_where(page_of(NODES, after, most), "list the nodes").await?;
+        Ok(page(items, most, |node| node.id))
+    }
+
+    async fn known_nodes(&self, after: Option<NodeId>, most: usize) -> Result<Page<Brief>, StoreError> {
+        let mut query = page_of(BRIEFS, after, most);
+        let rows: Vec<BriefRow> = query.build_query_as().fetch_all(&self.readers).await.map_err(unreadable("read what nodes are known"))?;
+        let items = rows.into_iter().map(BriefRow::brief).collect::<Result<_, _>>()?;
+        Ok(page(items, most, |brief| brief.id))
     }
 
     async fn keep_node(&self, node: &Node) -> Result<(), StoreError> {
         self.write(Work::Node(Box::new(node.clone()))).await
+    }
+
+    async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(Work::Seen(id, at)).await
     }
 }

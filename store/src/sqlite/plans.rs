@@ -5,7 +5,7 @@ use crate::Limits;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 /// Every statement of a write; and the reads by key.
-const HOT: [(&str, &str); 17] = [
+const HOT: [(&str, &str); 18] = [
     ("leases::KEEP", leases::KEEP),
     ("boots::CHANGE", boots::CHANGE),
     ("boots::ADD", boots::ADD),
@@ -15,6 +15,7 @@ const HOT: [(&str, &str); 17] = [
     ("nodes::NAME_OF_ANOTHER", nodes::NAME_OF_ANOTHER),
     ("nodes::ADD", nodes::ADD),
     ("nodes::CHANGE", nodes::CHANGE),
+    ("nodes::KEEP_SEEN", nodes::KEEP_SEEN),
     ("nodes::MACS", nodes::MACS),
     ("nodes::ADD_MAC", nodes::ADD_MAC),
     ("nodes::FORGET_MAC", nodes::FORGET_MAC),

@@ -8,6 +8,7 @@ use domain::lease::Lease;
 use domain::node::Node;
 use domain::ports::{Answered, Revision, StoreError};
 use domain::timeline::Step;
+use domain::{NodeId, Timestamp};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
@@ -18,6 +19,7 @@ pub enum Work {
     Boot(Box<Boot>),
     Note(Option<Box<Boot>>, Box<Step>),
     Node(Box<Node>),
+    Seen(NodeId, Timestamp),
     Revision(Box<Revision>),
     Answer(Box<Answered>),
     /// Nothing to write: the store is to be closed after what came before.
@@ -93,6 +95,7 @@ impl Work {
             Self::Boot(_) => "keep a boot",
             Self::Note(..) => "keep a step of a boot",
             Self::Node(_) => "keep a node",
+            Self::Seen(..) => "keep when a node was last heard",
             Self::Revision(_) => "keep a revision of the site",
             Self::Answer(_) => "keep the answer to a write",
             Self::Close => "close",
@@ -111,6 +114,7 @@ impl Work {
                 boots::keep_step(connection, step, limits).await
             }
             Self::Node(node) => nodes::keep(connection, node).await,
+            Self::Seen(id, at) => nodes::keep_seen(connection, *id, *at).await,
             Self::Revision(revision) => site::keep(connection, revision, limits).await,
             Self::Answer(answer) => answers::keep(connection, answer, limits).await,
             Self::Close => Ok(()),

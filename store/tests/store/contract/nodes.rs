@@ -18,6 +18,7 @@ pub fn node(n: u16) -> Node {
         summary: Summary { memory_bytes: Some(u64::MAX), firmware: Some(Firmware::Uefi), ..Summary::default() },
         facts: serde_json::json!({"system": {"serial": ODD, "later": [1, u64::MAX, -1, 0.5, null]}}),
         gaps: vec![Gap { path: "disks.sda.wwn".into(), reason: ODD.into() }],
+        other: serde_json::Map::from_iter([(ODD.into(), serde_json::json!({"later": [ODD, {"": null}, n]}))]),
         boot: BootId(Uuid::from_u128(u128::from(n))),
         key: KeyFingerprint("cd".repeat(32)),
         address: Ipv4Addr::new(10, 20, 0, 9),
@@ -52,6 +53,7 @@ pub async fn node_contract(store: &dyn NodeStore) {
     names_belong_to_one_node(store, &one, &two).await;
     nodes_are_found_by_what_they_share(store, &one).await;
     nodes_are_listed_in_pages(store).await;
+    being_heard_is_no_change(store).await;
 }
 
 async fn a_node_changes_only_from_what_it_was(store: &dyn NodeStore, one: Node) -> Node {
@@ -121,15 +123,35 @@ async fn nodes_are_listed_in_pages(store: &dyn NodeStore) {
     for n in (4..=7).rev() {
         store.keep_node(&node(n)).await.expect("kept");
     }
-    let (mut after, mut found) = (None, vec![]);
+    let (mut after, mut found, mut briefs) = (None, vec![], vec![]);
     for expected in [3, 3, 1] {
         let page = store.nodes(after, 3).await.expect("read");
-        assert_eq!(page.items.len(), expected);
-        assert_eq!(page.next.is_none(), expected == 1);
+        let known = store.known_nodes(after, 3).await.expect("read");
+        assert_eq!((page.items.len(), known.items.len()), (expected, expected));
+        assert_eq!((page.next.is_none(), known.next), (expected == 1, page.next));
         after = page.next;
-        found.extend(page.items.iter().map(|node| node.id.0.as_u128()));
+        found.extend(page.items);
+        briefs.extend(known.items);
     }
-    assert_eq!(found, [1, 2, 3, 4, 5, 6, 7]);
-    let exact = store.nodes(None, 7).await.expect("read");
+    assert_eq!(found.iter().map(|node| node.id.0.as_u128()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(briefs, found.iter().map(Node::brief).collect::<Vec<_>>());
+    assert!(briefs.iter().any(|brief| brief.name.is_some() && brief.order.is_some()), "one has everything");
+    let (exact, known) = (store.nodes(None, 7).await.expect("read"), store.known_nodes(None, 7).await.expect("read"));
     assert_eq!((exact.items.len(), exact.next), (7, None), "a full last page has no next");
+    assert_eq!((known.items.len(), known.next), (7, None));
+}
+
+async fn being_heard_is_no_change(store: &dyn NodeStore) {
+    let before = store.node(node(5).id).await.expect("read").expect("a node");
+    for (said, last) in [(500, 500), (400, 500), (500, 500), (501, 501)] {
+        store.keep_seen(before.id, at(said)).await.expect("kept");
+        let now = store.node(before.id).await.expect("read").expect("a node");
+        assert_eq!(now, Node { last_seen: at(last), ..before.clone() }, "only that has changed");
+    }
+    let known = store.known_nodes(Some(node(4).id), 1).await.expect("read").items.remove(0);
+    assert_eq!((known.id, known.last_seen), (before.id, at(501)));
+    let next = Node { last_seen: at(600), version: before.version + 1, ..before };
+    store.keep_node(&next).await.expect("whoever has read the node may still change it");
+    store.keep_seen(node(60).id, at(1)).await.expect("a node that is not there is not heard");
+    assert_eq!(store.node(node(60).id).await.expect("read"), None);
 }
