@@ -1,16 +1,24 @@
 //! What this machine serves on each provisioning network: DHCP, TFTP, boot HTTP, and HTTPS for agents.
 //!
-//! All of it is bound before a site is accepted; a network that stays as it was is not touched when the site changes.
+//! All of it is bound before a site is accepted; a network that stays as it was is not touched when the site changes. What
+//! was accepted once is served whenever the machine can: interfaces come late, vanish, and change their addresses.
 
-use crate::authority::{Authority, AuthorityError};
+mod bind_error;
+mod interface;
+mod settle;
+
+pub use bind_error::BindError;
+
+use crate::authority::Authority;
 use crate::counters::Counter;
-use crate::listen::{self, Bounds};
+use crate::listen::{self, Bounds, Port};
 use crate::settings::Settings;
 use crate::sites::Serve;
 use async_trait::async_trait;
 use domain::clock::Clock;
 use domain::ports::BoxError;
 use domain::site::{Network, Site};
+use interface::Found;
 use inventory::Inventory;
 use pxe::boots::Boots;
 use pxe::files::BootFiles;
@@ -20,8 +28,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -77,14 +86,19 @@ pub struct BoundNetwork {
     pub agents: SocketAddr,
 }
 
-/// How often it is looked whether every network is served.
-const SETTLE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long servers that were told to stop may keep their ports: longer than DHCP waits for the store, and TFTP for the
+/// end of its transfers.
+const LETTING_GO: Duration = Duration::from_secs(5);
 
 type Pairs = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
 
 struct Serving {
+    /// The number of the interface.
+    interface: u32,
     address: Ipv4Addr,
     cancel: CancellationToken,
+    /// Not empty while a port is held.
+    ports: TaskTracker,
     bound: BoundNetwork,
     counts: Vec<(&'static str, Pairs)>,
 }
@@ -99,24 +113,49 @@ struct Ready {
     listeners: [Arc<listen::Counts>; 2],
 }
 
+impl Serving {
+    /// Whether its sockets are good for an interface as it is now.
+    fn fits(&self, found: &Found) -> bool {
+        self.interface == found.number && found.own.contains(&self.address)
+    }
+
+    /// Waits until its ports are free, so that they can be bound anew.
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.ports.close();
+        if tokio::time::timeout(LETTING_GO, self.ports.wait()).await.is_err() {
+            let BoundNetwork { network, interface, .. } = self.bound;
+            tracing::warn!("network {network} on {interface} was told to stop, and keeps its ports after {LETTING_GO:?}");
+        }
+    }
+}
+
 /// The servers of all networks, by interface.
 pub struct Networks {
     shared: Shared,
     cancel: CancellationToken,
     tasks: TaskTracker,
+    /// Locked by whoever binds or lets go.
     ready: Mutex<BTreeMap<String, Ready>>,
     serving: StdMutex<BTreeMap<String, Serving>>,
+    changed: Notify,
 }
 
 impl Networks {
     /// Nothing is served yet.
     pub fn new(shared: Shared, cancel: CancellationToken) -> Self {
-        Self { shared, cancel, tasks: TaskTracker::new(), ready: Mutex::default(), serving: StdMutex::default() }
+        let (tasks, ready, serving) = (TaskTracker::new(), Mutex::default(), StdMutex::default());
+        Self { shared, cancel, tasks, ready, serving, changed: Notify::new() }
     }
 
     /// Where everything is served.
     pub fn bound(&self) -> Vec<BoundNetwork> {
         self.locked().values().map(|serving| serving.bound.clone()).collect()
+    }
+
+    /// Waits until something else is bound than before. For one who waits.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// What the servers counted.
@@ -145,65 +184,27 @@ impl Networks {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address that a network is to be served on; none when it already is.
-    fn to_bind(&self, name: &str, network: &Network) -> Result<Option<Ipv4Addr>, BindError> {
-        let own = own_addresses(name, network)?;
-        match self.locked().get(&network.interface).map(|serving| serving.address) {
-            Some(old) if own.contains(&old) => Ok(None),
-            Some(old) => Err(BindError::Moved { network: name.to_owned(), interface: network.interface.clone(), old, new: own[0] }),
-            None => Ok(Some(own[0])),
+    /// Where a network is to be served; none when it already is.
+    fn to_bind(&self, name: &str, network: &Network) -> Result<Option<Found>, BindError> {
+        let found = interface::find(name, network)?;
+        match self.locked().get(&network.interface) {
+            Some(serving) if serving.fits(&found) => Ok(None),
+            Some(Serving { address: old, .. }) => {
+                Err(BindError::Moved { network: name.to_owned(), interface: network.interface.clone(), old: *old, new: found.own[0] })
+            }
+            None => Ok(Some(found)),
         }
     }
 
-    /// Serves what of a site can be served now, and says what cannot. An interface whose address has changed is let go
-    /// first, so that the next call serves it anew.
-    pub async fn settle(&self, site: &Site) -> Vec<BindError> {
-        let preparing = self.ready.lock().await;
-        let mut errors = vec![];
-        for (name, network) in &site.networks {
-            if preparing.contains_key(&network.interface) {
-                continue;
-            }
-            let bound =
-                self.to_bind(name, network).and_then(|address| address.map(|address| self.bind(name, network, address)).transpose());
-            match bound {
-                Ok(None) => {}
-                Ok(Some(ready)) => {
-                    let serving = self.start(ready);
-                    self.locked().insert(network.interface.clone(), serving);
-                }
-                Err(error) => {
-                    if matches!(error, BindError::Moved { .. })
-                        && let Some(old) = self.locked().remove(&network.interface)
-                    {
-                        old.cancel.cancel();
-                    }
-                    errors.push(error);
-                }
-            }
-        }
-        errors
+    /// Whether the site in force has it already, under whatever name. Then it is served as soon as it can be, and no reason
+    /// to refuse another site: somebody whose second network is down wants to repair a node of the first.
+    fn is_in_force(&self, network: &Network) -> bool {
+        let site = self.shared.site.borrow();
+        site.networks.values().any(|old| old.interface == network.interface && old.subnet == network.subnet)
     }
 
-    /// Goes on settling until cancelled: interfaces come late, vanish, and change their addresses.
-    pub async fn keep_settled(self: Arc<Self>, cancel: CancellationToken) {
-        let mut said: Vec<String> = vec![];
-        while cancel.run_until_cancelled(tokio::time::sleep(SETTLE_EVERY)).await.is_some() {
-            let site = self.shared.site.borrow().clone();
-            let before: Vec<_> = self.bound().into_iter().map(|bound| (bound.interface, bound.boot)).collect();
-            let errors: Vec<String> = self.settle(&site).await.iter().map(|error| crate::chain(error)).collect();
-            for bound in self.bound().iter().filter(|bound| !before.contains(&(bound.interface.clone(), bound.boot))) {
-                tracing::info!("network {} is served on {} again, boot HTTP at {}", bound.network, bound.interface, bound.boot);
-            }
-            for error in errors.iter().filter(|error| !said.contains(error)) {
-                tracing::error!("not served for now, and tried again every {} s: {error}", SETTLE_EVERY.as_secs());
-            }
-            said = errors;
-        }
-    }
-
-    fn bind(&self, name: &str, network: &Network, address: Ipv4Addr) -> Result<Ready, BindError> {
-        let shared = &self.shared;
+    fn bind(&self, name: &str, network: &Network, found: &Found) -> Result<Ready, BindError> {
+        let (shared, address) = (&self.shared, found.own[0]);
         let settings = &shared.settings;
         let listen = |server: &'static str, port: u16| {
             let (network, interface, address) = (name.to_owned(), network.interface.clone(), SocketAddr::new(IpAddr::V4(address), port));
@@ -212,7 +213,7 @@ impl Networks {
                 let holder = taken.then(|| pxe::port_holder::holder_of(pxe::port_holder::Transport::Tcp, port)).flatten();
                 BindError::Port { network: network.clone(), server, address, holder, source }
             };
-            let listener = bind_on(&interface, address).map_err(failed)?;
+            let listener = interface::listen_on(&interface, address).map_err(failed)?;
             let bound = listener.local_addr().map_err(failed)?;
             Ok::<_, BindError>((listener, bound))
         };
@@ -282,24 +283,22 @@ impl Networks {
             ("boot_http_connections", Box::new(move || boot_connections.pairs())),
             ("agent_connections", Box::new(move || agent_connections.pairs())),
         ];
-        let serving = Serving { address, cancel: self.cancel.child_token(), bound, counts };
+        let (cancel, ports) = (self.cancel.child_token(), TaskTracker::new());
+        let serving = Serving { interface: found.number, address, cancel, ports, bound, counts };
         Ok(Ready { serving, dhcp, tftp, boot: (boot, pxe::http::router(http)), agents: (agents, tls), listeners })
     }
 
     fn start(&self, ready: Ready) -> Serving {
         let Ready { serving, dhcp, tftp, boot, agents, listeners: [boot_counts, agent_counts] } = ready;
         let cancel = || serving.cancel.clone();
+        let port = |listener: TcpListener| Port { listener, held: serving.ports.token() };
         let name = serving.bound.network.clone();
-        self.spawn("DHCP", &name, cancel(), dhcp.run(cancel()));
-        self.spawn("TFTP", &name, cancel(), tftp.run(cancel()));
-        self.spawn("boot HTTP", &name, cancel(), listen::plain(boot.0, boot.1, Bounds::default(), boot_counts, cancel()));
+        self.spawn("DHCP", &name, cancel(), serving.ports.track_future(dhcp.run(cancel())));
+        self.spawn("TFTP", &name, cancel(), serving.ports.track_future(tftp.run(cancel())));
+        self.spawn("boot HTTP", &name, cancel(), listen::plain(port(boot.0), boot.1, Bounds::default(), boot_counts, cancel()));
         let routes = inventory::agent_routes(self.shared.inventory.clone());
-        self.spawn(
-            "agents' HTTPS",
-            &name,
-            cancel(),
-            listen::agents(agents.0, agents.1, routes, Bounds { connections: 8192, ..Bounds::default() }, agent_counts, cancel()),
-        );
+        let bounds = Bounds { connections: 8192, ..Bounds::default() };
+        self.spawn("agents' HTTPS", &name, cancel(), listen::agents(port(agents.0), agents.1, routes, bounds, agent_counts, cancel()));
         serving
     }
 
@@ -324,22 +323,25 @@ impl Networks {
 #[async_trait]
 impl Serve for Networks {
     fn could_serve(&self, site: &Site) -> Result<(), BoxError> {
-        Ok(site.networks.iter().try_for_each(|(name, network)| self.to_bind(name, network).map(drop))?)
+        let new = site.networks.iter().filter(|(_, network)| !self.is_in_force(network));
+        Ok(new.map(|(name, network)| self.to_bind(name, network).map(drop)).collect::<Result<(), _>>()?)
     }
 
     async fn prepare(&self, site: &Site) -> Result<(), BoxError> {
         // Held until everything is bound: nothing else may take a port meanwhile.
         let mut ready = self.ready.lock().await;
-        // What an earlier site had bound that was then not kept would be in its own way.
-        ready.clear();
         let mut prepared = BTreeMap::new();
-        for (name, network) in &site.networks {
-            if let Some(address) = self.to_bind(name, network)? {
-                prepared.insert(network.interface.clone(), self.bind(name, network, address)?);
+        for (name, network) in site.networks.iter().filter(|(_, network)| !self.is_in_force(network)) {
+            if let Some(found) = self.to_bind(name, network)? {
+                prepared.insert(network.interface.clone(), self.bind(name, network, &found)?);
             }
         }
         *ready = prepared;
         Ok(())
+    }
+
+    async fn abandon(&self) {
+        self.ready.lock().await.clear();
     }
 
     fn rehome(&self, site: &Site) {
@@ -347,17 +349,27 @@ impl Serve for Networks {
     }
 
     async fn switch(&self, site: &Site) {
-        let ready = std::mem::take(&mut *self.ready.lock().await);
-        let started: Vec<_> = ready.into_iter().map(|(interface, ready)| (interface, self.start(ready))).collect();
-        let mut serving = self.locked();
-        serving.extend(started);
-        serving.retain(|interface, serving| {
-            let wanted = site.networks.iter().find(|(_, network)| network.interface == *interface);
-            match wanted {
-                Some((name, _)) => serving.bound.network.clone_from(name),
-                None => serving.cancel.cancel(),
+        // Held until the ports are free that are no longer needed: the next site may need them.
+        let mut ready = self.ready.lock().await;
+        let started: Vec<_> = std::mem::take(&mut *ready).into_iter().map(|(interface, ready)| (interface, self.start(ready))).collect();
+        let mut gone = vec![];
+        {
+            let mut serving = self.locked();
+            serving.extend(started);
+            for (interface, mut it) in std::mem::take(&mut *serving) {
+                match site.networks.iter().find(|(_, network)| network.interface == interface) {
+                    Some((name, _)) => {
+                        it.bound.network.clone_from(name);
+                        serving.insert(interface, it);
+                    }
+                    None => gone.push(it),
+                }
             }
-            wanted.is_some()
-        });
+        }
+        gone.iter().for_each(|it| it.cancel.cancel());
+        for it in gone {
+            it.stop().await;
+        }
+        self.changed.notify_one();
     }
 }

@@ -159,6 +159,7 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     ));
     announce(&settings, &networks, bound_file.as_deref())?;
     let settling = tokio::spawn(networks.clone().keep_settled(cancel.child_token()));
+    let telling = tokio::spawn(keep_told(settings.clone(), networks.clone(), bound_file.clone(), cancel.child_token()));
 
     let ended = tokio::select! {
         _ = terminate.recv() => { tracing::info!("stopping: SIGTERM"); Ok(()) }
@@ -168,7 +169,7 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     };
     inventory.stop();
     cancel.cancel();
-    let _ = settling.await;
+    let _ = tokio::join!(settling, telling);
     networks.ended().await;
     let _ = operators.await;
     store.close().await;
@@ -224,16 +225,16 @@ async fn warn_of_missing_files(files: &BootFiles) {
 /// The store's site, or, when it has none, the one that the settings name.
 async fn load_site(settings: &Settings, sites: &Sites, networks: &Networks, inventory: &Inventory) -> Result<(), BoxError> {
     match (sites.current().await, &settings.site) {
-        (Some(revision), _) => {
+        (Some(revision), folder) => {
+            if let Some(folder) = folder {
+                let (number, folder) = (revision.number, folder.display());
+                tracing::info!("revision {number} of the site is in force; only an empty store loads {folder}: `overture apply {folder}`");
+            }
             // A site that was accepted once must not keep the service from starting when an interface is late or gone:
             // without the service, no other site could be applied. A port that somebody else has is another matter.
-            for error in networks.settle(&revision.site).await {
-                match error {
-                    BindError::NoInterface { .. } | BindError::NoAddress { .. } => {
-                        tracing::error!("not served for now, and tried again: {}", crate::chain(&error));
-                    }
-                    error => return Err(error.into()),
-                }
+            let lasting = |error: &BindError| !matches!(error, BindError::NoInterface { .. } | BindError::NoAddress { .. });
+            if let Some(error) = networks.settle().await.errors.into_iter().find(lasting) {
+                return Err(error.into());
             }
             // The service may have ended between keeping the revision and naming its nodes.
             if let Err(error) = inventory.apply_site(&revision.site).await {
@@ -298,7 +299,7 @@ fn remove(path: &Path) {
 }
 
 fn announce(settings: &Settings, networks: &Networks, file: Option<&Path>) -> Result<(), ServiceError> {
-    let bound = Bound { pid: std::process::id(), operators: settings.socket.clone(), networks: networks.bound() };
+    let bound = bound(settings, networks);
     // A standard output that is closed is no reason to stop.
     let mut out = io::stdout();
     for network in &bound.networks {
@@ -309,11 +310,26 @@ fn announce(settings: &Settings, networks: &Networks, file: Option<&Path>) -> Re
         );
     }
     let _ = writeln!(out, "operators: {}", bound.operators.display());
-    if let Some(path) = file {
-        let failed = |source| ServiceError::File { attempted: "write", path: path.to_owned(), source };
-        let temporary = path.with_extension("new");
-        std::fs::write(&temporary, serde_json::to_vec_pretty(&bound).unwrap_or_default()).map_err(failed)?;
-        std::fs::rename(&temporary, path).map_err(failed)?;
+    file.map_or(Ok(()), |file| write_bound(&bound, file))
+}
+
+/// Keeps the file of what is bound as it is. The standard output tells the start only, the log what follows.
+async fn keep_told(settings: Settings, networks: Arc<Networks>, file: Option<PathBuf>, cancel: CancellationToken) {
+    let Some(file) = file else { return };
+    while cancel.run_until_cancelled(networks.changed()).await.is_some() {
+        if let Err(error) = write_bound(&bound(&settings, &networks), &file) {
+            tracing::warn!("what is bound could not be told: {}", crate::chain(&error));
+        }
     }
-    Ok(())
+}
+
+fn bound(settings: &Settings, networks: &Networks) -> Bound {
+    Bound { pid: std::process::id(), operators: settings.socket.clone(), networks: networks.bound() }
+}
+
+fn write_bound(bound: &Bound, path: &Path) -> Result<(), ServiceError> {
+    let failed = |source| ServiceError::File { attempted: "write", path: path.to_owned(), source };
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, serde_json::to_vec_pretty(bound).unwrap_or_default()).map_err(failed)?;
+    std::fs::rename(&temporary, path).map_err(failed)
 }

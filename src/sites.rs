@@ -50,6 +50,8 @@ pub trait Serve: Send + Sync {
     fn could_serve(&self, site: &Site) -> Result<(), domain::ports::BoxError>;
     /// Binds what the site needs and is not bound yet. Nothing is answered on it before [`Serve::switch`].
     async fn prepare(&self, site: &Site) -> Result<(), domain::ports::BoxError>;
+    /// Lets go of what was prepared for a site that does not come into force after all.
+    async fn abandon(&self);
     /// Puts the leases where they belong in a site that is about to be in force.
     fn rehome(&self, site: &Site);
     /// Serves what was prepared, and stops what the site no longer has.
@@ -99,7 +101,10 @@ impl Sites {
         serve.prepare(&wanted).await.map_err(ApplyError::Unservable)?;
         let number = current.as_ref().map_or(0, |revision| revision.number) + 1;
         let revision = Revision { id: RevisionId(Uuid::now_v7()), number, applied: self.now(), by, files, site: wanted.clone() };
-        self.store.keep_revision(&revision).await?;
+        if let Err(error) = self.store.keep_revision(&revision).await {
+            serve.abandon().await;
+            return Err(error.into());
+        }
         serve.rehome(&wanted);
         self.in_force.send_replace(Arc::new(wanted.clone()));
         serve.switch(&wanted).await;

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use watched::Watched;
 
 /// What one listener bears.
@@ -73,6 +74,14 @@ impl Counts {
     }
 }
 
+/// A port that is listened on.
+pub struct Port {
+    /// The listener.
+    pub listener: TcpListener,
+    /// Given back when the port is free again, which is before its last connection has ended.
+    pub held: TaskTrackerToken,
+}
+
 /// Who is at the other end of the local socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalPeer {
@@ -82,7 +91,7 @@ pub struct LocalPeer {
 
 /// Serves plain HTTP until cancelled; requests carry [`Peer`].
 pub async fn plain(
-    listener: TcpListener,
+    Port { listener, held }: Port,
     router: Router,
     bounds: Bounds,
     counts: Arc<Counts>,
@@ -95,14 +104,14 @@ pub async fn plain(
         gate.serve((permit, place), stream, router.clone().layer(Extension(Peer(address))));
     }
     // Whoever comes now is refused at once, and the port is free for the next.
-    drop(listener);
+    drop((listener, held));
     gate.drain().await;
     Ok(())
 }
 
 /// Serves HTTPS to agents until cancelled; requests carry [`AgentPeer`].
 pub async fn agents(
-    listener: TcpListener,
+    Port { listener, held }: Port,
     tls: Arc<rustls::ServerConfig>,
     router: Router,
     bounds: Bounds,
@@ -125,7 +134,7 @@ pub async fn agents(
         });
     }
     // Whoever comes now is refused at once, and the port is free for the next.
-    drop(listener);
+    drop((listener, held));
     gate.drain().await;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! An agent as the service sees it: TLS with a key of its own, the service's certificate checked against the authority
 //! that the boot script names.
 
+use super::PATIENCE;
 use super::answer::{self, Answer};
-use super::machine::{get, try_get};
-use super::{PATIENCE, at};
+use super::machine::{get, web};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -15,7 +15,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use tests_sim::dhcp::Machine;
-use tests_sim::http::HttpError;
+use tests_sim::http::{HttpError, Url};
 
 /// An agent's key and its certificate, which says nothing.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub struct Agent {
     pub ticket: Option<String>,
     /// The boot that it names in reports.
     pub boot: String,
+    /// Where it finds the service.
+    pub service: SocketAddrV4,
     tls: Arc<ClientConfig>,
 }
 
@@ -56,13 +58,13 @@ impl Agent {
 
     /// The same, while the service may be gone.
     pub fn try_new(from: Ipv4Addr, words: &BTreeMap<String, String>, key: &Key) -> Result<Self, HttpError> {
-        let path = words["ca"].strip_prefix("http://10.77.0.1").expect("the authority is at the appliance");
-        let authority = try_get(from, path)?;
+        let authority: Url = words["ca"].parse().expect("a URL");
+        let authority = web(from).get(&authority)?;
         let certificate = CertificateDer::from_pem_slice(&authority.body).expect("a certificate");
         assert_eq!(hex::encode(Sha256::digest(&certificate)), words["pin"], "the authority has the fingerprint of the script");
-        assert_eq!(words["url"], "https://10.77.0.1:8444");
+        let service = words["url"].strip_prefix("https://").and_then(|service| service.parse().ok()).expect("an address and a port");
         let tls = tls(certificate, Some(key));
-        Ok(Self { from, ticket: Some(words["ticket"].clone()), boot: words["boot"].clone(), tls })
+        Ok(Self { from, ticket: Some(words["ticket"].clone()), boot: words["boot"].clone(), service, tls })
     }
 
     /// The same agent, but for its ticket.
@@ -82,8 +84,8 @@ impl Agent {
 
     /// A connection. With TLS 1.3 the service's refusal of a key comes with the first read.
     pub fn connect(&self) -> io::Result<Connection> {
-        let stream = connect(self.from, at(8444))?;
-        let name = ServerName::IpAddress(std::net::IpAddr::from(*at(8444).ip()).into());
+        let stream = connect(self.from, self.service)?;
+        let name = ServerName::IpAddress(std::net::IpAddr::from(*self.service.ip()).into());
         let tls = ClientConnection::new(self.tls.clone(), name).map_err(io::Error::other)?;
         Ok(StreamOwned::new(tls, stream))
     }

@@ -105,6 +105,7 @@ pub fn try_power_on(client: &mut Client, number: u32, key: &Key) -> Result<Runni
         return Err(format!("the machine was given no ticket, status {}:\n{}", script.status, script.text()).into());
     }
     let agent = Agent::try_new(lease.address, &words, key)?;
+    assert_eq!(agent.service, at(8444));
     Ok(Running { machine, lease, words, agent })
 }
 

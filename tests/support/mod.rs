@@ -24,7 +24,7 @@ pub use metrics::Metrics;
 pub use operators::Operators;
 pub use waiting::eventually;
 
-use lab::netns::{End, Namespace, veth_pair};
+use lab::netns::{End, Namespace, NetnsError, veth_pair};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File, OpenOptions};
@@ -124,17 +124,18 @@ impl Appliance {
         assert!(nix::unistd::geteuid().is_root(), "this test makes network namespaces: run it as root");
         let name = format!("ov{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let servers = Namespace::create(&format!("{name}s")).expect("a network namespace");
-        let nodes = Namespace::create(&format!("{name}n")).expect("a network namespace");
-        let (prov, card) = (End::new(&servers, "prov0").with_address("10.77.0.1/16"), End::new(&nodes, CARD).with_address("10.77.0.2/16"));
-        veth_pair(&prov, &card).expect("a cable");
-        nodes.ip(&["link", "set", CARD, "address", &Mac::numbered(WHOLE).to_string()]).expect("a MAC address");
-        // Whatever address of the pool a machine is given, a socket can have it without further ado.
-        nodes.ip(&["route", "add", "local", "10.77.128.0/17", "dev", "lo"]).expect("a route");
+        let side = cable(&servers, Namespace::create(&format!("{name}n")), "prov0", 77, WHOLE);
         let folder = tempfile::Builder::new().prefix("overture-test-").tempdir().expect("a folder");
         let operators = Operators::at(folder.path().join("api.sock"));
-        let appliance = Self { child: None, operators, wishes, servers, side: Side(Arc::new(nodes)), folder };
+        let appliance = Self { child: None, operators, wishes, servers, side, folder };
         appliance.write_files();
         appliance
+    }
+
+    /// One more interface of the service's namespace, `10.N.0.1/16`, with a cable to the card of a machine, `10.N.0.2/16`.
+    /// Every address of `10.N.128.0/17` is the machines'.
+    pub fn cable(&self, interface: &str, n: u8, machine: u32) -> Side {
+        cable(&self.servers, Namespace::create(&format!("{}{n}", self.servers.name())), interface, n, machine)
     }
 
     fn write_files(&self) {
@@ -195,7 +196,7 @@ impl Appliance {
         self.child.as_ref().expect("the service was started").id()
     }
 
-    fn bound(&self) -> PathBuf {
+    fn bound_file(&self) -> PathBuf {
         self.folder().join("bound.json")
     }
 
@@ -225,17 +226,18 @@ impl Appliance {
     /// Starts the service on what is there, and does not wait.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the service runs already");
-        let _ = fs::remove_file(self.bound());
+        let _ = fs::remove_file(self.bound_file());
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log");
-        let mut command = self.serve(&self.config(), Some(&self.bound()));
-        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("`ip` starts: run `make deps`"));
+        let mut command = self.serve(&self.config(), Some(&self.bound_file()));
+        let said = File::create(self.said_file()).expect("a file");
+        self.child = Some(command.stdin(Stdio::null()).stdout(said).stderr(log).spawn().expect("`ip` starts: run `make deps`"));
     }
 
     /// Starts the service on what is there, and waits until everything is bound.
     pub fn resume(&mut self) {
         self.spawn();
         let deadline = Instant::now() + PATIENCE;
-        while !self.bound().exists() {
+        while !self.bound_file().exists() {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));
             assert!(ended.is_none(), "the service ended at its start ({ended:?}):\n{}", self.log());
             assert!(Instant::now() < deadline, "the service is not ready after {PATIENCE:?}:\n{}", self.log());
@@ -323,6 +325,20 @@ impl Appliance {
         self.operators.clone()
     }
 
+    /// What the service said on its standard output since it was started last.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.said_file()).unwrap_or_default()
+    }
+
+    fn said_file(&self) -> PathBuf {
+        self.folder().join("service.out")
+    }
+
+    /// What is bound, as the service wrote it.
+    pub fn bound(&self) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.bound_file()).expect("it was written")).expect("JSON")
+    }
+
     /// What the service said, from all its starts.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&self.log_bytes()).into_owned()
@@ -378,6 +394,17 @@ impl Drop for Appliance {
             eprintln!("--- the end of the service's log ---\n{}", &log[from..]);
         }
     }
+}
+
+fn cable(servers: &Namespace, nodes: Result<Namespace, NetnsError>, interface: &str, n: u8, machine: u32) -> Side {
+    let nodes = nodes.expect("a network namespace");
+    let [here, there] = [1, 2].map(|last| format!("10.{n}.0.{last}/16"));
+    let (prov, card) = (End::new(servers, interface).with_address(&here), End::new(&nodes, CARD).with_address(&there));
+    veth_pair(&prov, &card).expect("a cable");
+    nodes.ip(&["link", "set", CARD, "address", &Mac::numbered(machine).to_string()]).expect("a MAC address");
+    // Whatever address of the pool a machine is given, a socket can have it without further ado.
+    nodes.ip(&["route", "add", "local", &format!("10.{n}.128.0/17"), "dev", "lo"]).expect("a route");
+    Side(Arc::new(nodes))
 }
 
 /// A port of the appliance.
