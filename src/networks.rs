@@ -323,8 +323,8 @@ impl Networks {
 #[async_trait]
 impl Serve for Networks {
     fn could_serve(&self, site: &Site) -> Result<(), BoxError> {
-        let new = site.networks.iter().filter(|(_, network)| !self.is_in_force(network));
-        Ok(new.map(|(name, network)| self.to_bind(name, network).map(drop)).collect::<Result<(), _>>()?)
+        let mut new = site.networks.iter().filter(|(_, network)| !self.is_in_force(network));
+        Ok(new.try_for_each(|(name, network)| self.to_bind(name, network).map(drop))?)
     }
 
     async fn prepare(&self, site: &Site) -> Result<(), BoxError> {
@@ -344,8 +344,10 @@ impl Serve for Networks {
         self.ready.lock().await.clear();
     }
 
-    fn rehome(&self, site: &Site) {
-        self.shared.leases.table().rehome(site);
+    fn rehome(&self, site: &Site, tell: &mut (dyn FnMut() + Send)) {
+        let mut leases = self.shared.leases.table();
+        leases.rehome(site);
+        tell();
     }
 
     async fn switch(&self, site: &Site) {

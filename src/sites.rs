@@ -52,8 +52,9 @@ pub trait Serve: Send + Sync {
     async fn prepare(&self, site: &Site) -> Result<(), domain::ports::BoxError>;
     /// Lets go of what was prepared for a site that does not come into force after all.
     async fn abandon(&self);
-    /// Puts the leases where they belong in a site that is about to be in force.
-    fn rehome(&self, site: &Site);
+    /// Puts the leases where they belong in a site that comes into force, and calls `tell` before anything is decided again
+    /// about a lease: nobody may look for a lease where the site before had it.
+    fn rehome(&self, site: &Site, tell: &mut (dyn FnMut() + Send));
     /// Serves what was prepared, and stops what the site no longer has.
     async fn switch(&self, site: &Site);
 }
@@ -105,8 +106,7 @@ impl Sites {
             serve.abandon().await;
             return Err(error.into());
         }
-        serve.rehome(&wanted);
-        self.in_force.send_replace(Arc::new(wanted.clone()));
+        serve.rehome(&wanted, &mut || drop(self.in_force.send_replace(Arc::new(wanted.clone()))));
         serve.switch(&wanted).await;
         *current = Some(revision.clone());
         Ok(Outcome { revision: Some(revision), changed: true, changes })

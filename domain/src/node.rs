@@ -96,6 +96,35 @@ pub struct Brief {
     pub version: u64,
 }
 
+/// A node as lists show it: without what its report says in full, which can be megabytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its id.
+    pub id: NodeId,
+    /// The operator's name for it.
+    pub name: Option<String>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// What it is recognised by.
+    pub identity: Identity,
+    /// Its hardware in short.
+    pub summary: Summary,
+    /// The first report.
+    pub first_seen: Timestamp,
+    /// The last report or question of its agent.
+    pub last_seen: Timestamp,
+    /// How many reports were accepted.
+    pub reports: u64,
+    /// The boot that reported last.
+    pub boot: BootId,
+    /// The address it reported from.
+    pub address: Ipv4Addr,
+    /// The last order it was given.
+    pub order: Option<Order>,
+    /// Counts changes.
+    pub version: u64,
+}
+
 /// A report that has passed the ticket's check, in the domain's words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
@@ -177,6 +206,24 @@ impl Node {
             order: self.order,
             boot: self.boot,
             last_seen: self.last_seen,
+            version: self.version,
+        }
+    }
+
+    /// The node as lists show it.
+    pub fn listed(&self) -> Listed {
+        Listed {
+            id: self.id,
+            name: self.name.clone(),
+            stage: self.stage,
+            identity: self.identity.clone(),
+            summary: self.summary.clone(),
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            reports: self.reports,
+            boot: self.boot,
+            address: self.address,
+            order: self.order,
             version: self.version,
         }
     }

@@ -9,7 +9,7 @@ use crate::identity::Identity;
 use crate::ids::{BootId, NodeId, RevisionId};
 use crate::lease::Lease;
 use crate::mac::MacAddr;
-use crate::node::{Brief, Known, Node};
+use crate::node::{Brief, Known, Listed, Node};
 use crate::site::Site;
 use crate::ticket::{ClaimRefused, KeyFingerprint, Ticket};
 use crate::timeline::{Step, Timeline};
@@ -104,9 +104,10 @@ pub trait NodeStore: Send + Sync {
     async fn node_named(&self, name: &str) -> Result<Option<Node>, StoreError>;
     /// Nodes that share the UUID, the serial or a network card.
     async fn nodes_like(&self, identity: &Identity) -> Result<Vec<Node>, StoreError>;
-    /// Nodes by id, those after `after`, at most `limit`.
-    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Node>, StoreError>;
-    /// The same without their hardware: all of them fit in memory, and are read at each start.
+    /// Nodes by id, those after `after`, at most `limit`, without what their reports say in full: a page of those would
+    /// be gigabytes in the worst case.
+    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Listed>, StoreError>;
+    /// The same without any hardware: all of them fit in memory, and are read at each start.
     async fn known_nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Brief>, StoreError>;
     /// Keeps a node whose version is one above the one in the store, or 1 if it is new; [`StoreError::Changed`]
     /// when it is not, [`StoreError::NameTaken`] when its name is another's.
@@ -114,6 +115,9 @@ pub trait NodeStore: Send + Sync {
     /// Keeps when a node was last heard. That is no change of the node: its version stays, and so does the time when it
     /// is the later one already. A node that is not there is not heard, which is no error.
     async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError>;
+    /// Forgets a node, its name and all that is looked up of it, if it still has this version; [`StoreError::Changed`]
+    /// when it has another. A node that is not there is forgotten already, which is no error.
+    async fn forget_node(&self, id: NodeId, expected_version: u64) -> Result<(), StoreError>;
 }
 
 /// One accepted version of the site.
@@ -159,13 +163,13 @@ pub struct Answered {
     pub at: Timestamp,
 }
 
-/// Keeps answers to writes for a day.
+/// Keeps answers to writes for a day, and no more of them than the store has room for.
 #[async_trait]
 pub trait AnswerStore: Send + Sync {
     /// The answer under a key, which is compared as it is written.
     async fn answered(&self, key: &str) -> Result<Option<Answered>, StoreError>;
     /// Keeps an answer, unless its key has one: the first answer under a key stays, because that one was sent. Forgets
-    /// those that are older than a day when this one was given.
+    /// those that are older than a day when this one was given, and the oldest others of too many.
     async fn keep_answer(&self, answer: &Answered) -> Result<(), StoreError>;
 }
 

@@ -49,6 +49,14 @@ pub enum ReportError {
         /// The nodes.
         candidates: Vec<NodeId>,
     },
+    /// It is of a new machine, and as many nodes are known as there may be.
+    #[error(
+        "the inventory is full: it has {most} nodes, the most there may be, and this machine is a new one; have nodes that are gone forgotten (`overture nodes forget NODE`), then it is taken in by itself"
+    )]
+    Full {
+        /// How many there may be.
+        most: usize,
+    },
     /// It could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,6 +76,7 @@ impl ReportError {
             Self::Superseded(why) => why.happened(),
             Self::Nameless => Happened::Nameless,
             Self::Ambiguous { .. } => Happened::Ambiguous,
+            Self::Full { .. } => Happened::Full,
             Self::Store(_) => Happened::Unavailable,
         }
     }
@@ -126,6 +135,7 @@ impl Inventory {
                     Node { identity: known.identity.clone(), ..known.seen_again(seen.clone(), now) }
                 }
                 Some(known) => known.seen_again(seen.clone(), now),
+                None if self.index.len() >= self.most_nodes => return Err(ReportError::Full { most: self.most_nodes }),
                 None => Node::first_seen(NodeId(Uuid::now_v7()), None, seen.clone(), now),
             };
             let gets_name = may_name && node.name.is_none();

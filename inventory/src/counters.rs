@@ -48,6 +48,8 @@ happened!(
     Nameless = "refused_nameless",
     /// The report fits several nodes.
     Ambiguous = "refused_ambiguous",
+    /// A new machine, and no room for another node.
+    Full = "refused_inventory_full",
     /// A later report of a boot has the identity of another node than its first.
     Contradiction = "identity_conflicts",
     /// The agent has not reported yet.
@@ -62,6 +64,8 @@ happened!(
     OrderGiven = "orders_given",
     /// An order was taken by an agent.
     OrderTaken = "orders_taken",
+    /// A node was forgotten by an operator.
+    Forgotten = "nodes_forgotten",
 );
 
 /// One counter a reason.

@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode};
 use domain::boot::{Asker, Boot, Speaker};
 use domain::clock::Clock;
 use domain::identity::Identity;
-use domain::node::{Brief, Node};
+use domain::node::{Brief, Listed, Node};
 use domain::ports::{Boots, ClaimError, NodeStore, Page, StoreError};
 use domain::site::{DeclaredNode, Site};
 use domain::ticket::{ClaimRefused, KeyFingerprint, Ticket};
@@ -46,6 +46,15 @@ impl FakeStore {
             false => Ok(()),
         }
     }
+
+    async fn page<T>(&self, after: Option<NodeId>, limit: usize, part: impl Fn(&Node) -> T) -> Result<Page<T>, StoreError> {
+        self.work().await?;
+        let nodes = self.nodes.lock().unwrap();
+        let mut left = nodes.values().filter(|node| after.is_none_or(|after| node.id > after));
+        let items: Vec<_> = left.by_ref().take(limit).collect();
+        let next = left.next().and_then(|_| items.last().map(|node| node.id));
+        Ok(Page { items: items.into_iter().map(part).collect(), next })
+    }
 }
 
 #[async_trait]
@@ -68,31 +77,29 @@ impl NodeStore for FakeStore {
         };
         Ok(self.nodes.lock().unwrap().values().filter(like).cloned().collect())
     }
-    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Node>, StoreError> {
-        self.work().await?;
-        let nodes = self.nodes.lock().unwrap();
-        let mut left = nodes.values().filter(|node| after.is_none_or(|after| node.id > after));
-        let items: Vec<_> = left.by_ref().take(limit).cloned().collect();
-        let next = left.next().and_then(|_| items.last().map(|node| node.id));
-        Ok(Page { items, next })
+    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Listed>, StoreError> {
+        self.page(after, limit, Node::listed).await
     }
     async fn known_nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Brief>, StoreError> {
-        let page = self.nodes(after, limit).await?;
-        Ok(Page { items: page.items.iter().map(Node::brief).collect(), next: page.next })
+        self.page(after, limit, Node::brief).await
     }
     async fn keep_node(&self, node: &Node) -> Result<(), StoreError> {
         self.work().await?;
-        let mut nodes = self.nodes.lock().unwrap();
-        if nodes.get(&node.id).map_or(0, |old| old.version) + 1 != node.version {
-            return Err(StoreError::Changed);
-        }
-        if let Some(name) = &node.name
-            && nodes.values().any(|other| other.id != node.id && other.name.as_ref() == Some(name))
         {
-            return Err(StoreError::NameTaken { name: name.clone() });
+            let mut nodes = self.nodes.lock().unwrap();
+            if nodes.get(&node.id).map_or(0, |old| old.version) + 1 != node.version {
+                return Err(StoreError::Changed);
+            }
+            if let Some(name) = &node.name
+                && nodes.values().any(|other| other.id != node.id && other.name.as_ref() == Some(name))
+            {
+                return Err(StoreError::NameTaken { name: name.clone() });
+            }
+            nodes.insert(node.id, node.clone());
         }
-        nodes.insert(node.id, node.clone());
         self.writes.fetch_add(1, Ordering::SeqCst);
+        // Whoever asked is told a little later.
+        tokio::task::yield_now().await;
         Ok(())
     }
     async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError> {
@@ -101,6 +108,19 @@ impl NodeStore for FakeStore {
             node.last_seen = node.last_seen.max(at);
         }
         self.writes.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+    async fn forget_node(&self, id: NodeId, expected_version: u64) -> Result<(), StoreError> {
+        self.work().await?;
+        {
+            let mut nodes = self.nodes.lock().unwrap();
+            if nodes.get(&id).is_some_and(|node| node.version != expected_version) {
+                return Err(StoreError::Changed);
+            }
+            nodes.remove(&id);
+        }
+        // Whoever asked is told a little later.
+        tokio::task::yield_now().await;
         Ok(())
     }
 }
@@ -246,8 +266,12 @@ impl Hall {
     }
 
     pub(crate) async fn restart(&mut self) {
+        self.restart_with_room_for(crate::MOST_NODES).await;
+    }
+
+    pub(crate) async fn restart_with_room_for(&mut self, nodes: usize) {
         let restored = Inventory::restore(self.store.clone(), self.boots.clone(), self.site.subscribe(), self.clock.clone());
-        self.inventory = Arc::new(restored.await.unwrap());
+        self.inventory = Arc::new(restored.await.unwrap().with_room_for(nodes));
         self.router = agent_routes(self.inventory.clone());
     }
 

@@ -25,7 +25,7 @@ struct Entry {
     version: u64,
     last_seen: Timestamp,
     kept_seen: Timestamp,
-    /// Rings when its order or its boot changes.
+    /// Rings when its order or its boot changes, and when it is forgotten.
     bell: Arc<Notify>,
 }
 
@@ -63,6 +63,15 @@ impl Index {
         }
         let (known, boot, version) = (node.known(), node.boot, node.version);
         tables.link(Entry { known, name: node.name, boot, version, last_seen, kept_seen, bell });
+    }
+
+    /// Takes out a node that the store has forgotten, and tells its agent if that waits.
+    pub(crate) fn remove(&self, id: NodeId) {
+        let mut tables = self.write();
+        if let Some(entry) = tables.nodes.get(&id) {
+            entry.bell.notify_waiters();
+        }
+        tables.unlink(id);
     }
 
     /// The node that a machine is, judged by one interface and its UUID.

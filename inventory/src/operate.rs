@@ -1,11 +1,12 @@
-//! What an operator does with nodes: list, find, name, give an order.
+//! What an operator does with nodes: list, find, name, give an order, forget.
 
 use crate::counters::Happened;
 use crate::find::{FindError, find};
-use crate::owner::{Change, Inventory};
-use domain::node::Node;
+use crate::owner::{Change, Inventory, MOST_TRIES};
+use domain::node::{Listed, Node};
 use domain::order::{Order, OrderKind};
 use domain::ports::{Page, StoreError};
+use domain::timeline::printable;
 use domain::{NodeId, OrderId};
 
 /// The most nodes on one page.
@@ -68,14 +69,37 @@ pub enum OrderError {
     Store(#[from] StoreError),
 }
 
+/// Why a node was not forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// No such node.
+    #[error("there is no node {id}: `overture nodes list` shows those there are")]
+    NotFound {
+        /// Its id.
+        id: NodeId,
+    },
+    /// The node is not as the caller believed.
+    #[error("the node was changed meanwhile: it has version {found}, not {expected}; look at it again")]
+    Changed {
+        /// The version that the caller knew.
+        expected: u64,
+        /// The version it has.
+        found: u64,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Inventory {
     /// Nodes by id, those after `after`; `limit` is kept between 1 and 1000.
     ///
     /// # Errors
     /// When the store cannot read them.
-    pub async fn list(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Node>, StoreError> {
-        let page = self.store.nodes(after, limit.clamp(1, MOST_LISTED)).await?;
-        Ok(Page { items: page.items.into_iter().map(|node| self.as_heard(node)).collect(), next: page.next })
+    pub async fn list(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Listed>, StoreError> {
+        let mut page = self.store.nodes(after, limit.clamp(1, MOST_LISTED)).await?;
+        page.items.iter_mut().for_each(|node| node.last_seen = self.last_heard(node.id, node.last_seen));
+        Ok(page)
     }
 
     /// The node of this name, id, first or last digits of an id (four at least), SMBIOS UUID, MAC address or serial.
@@ -86,7 +110,7 @@ impl Inventory {
         let id = find(&self.index, text)?;
         match self.store.node(id).await? {
             Some(node) => Ok(self.as_heard(node)),
-            None => Err(FindError::NotFound { text: domain::timeline::printable(text, 80) }),
+            None => Err(FindError::NotFound { text: printable(text, 80) }),
         }
     }
 
@@ -136,6 +160,29 @@ impl Inventory {
             self.boots.note(node.boot, "order", format!("an operator ordered it to {}", in_words(kind)), None);
         }
         Ok(node)
+    }
+
+    /// Forgets a node; with `expected_version` only if it still has it. Returns what it was. A machine that still runs is
+    /// told at its next question that nobody knows it, reports again, and is a new node then.
+    ///
+    /// # Errors
+    /// When the node is gone or was changed, or the store fails.
+    pub async fn forget(&self, id: NodeId, expected_version: Option<u64>) -> Result<Node, ForgetError> {
+        for _ in 0..MOST_TRIES {
+            let node = self.as_heard(self.store.node(id).await?.ok_or(ForgetError::NotFound { id })?);
+            if let Some(expected) = expected_version.filter(|expected| *expected != node.version) {
+                return Err(ForgetError::Changed { expected, found: node.version });
+            }
+            match self.strike(id, node.version).await {
+                Err(StoreError::Changed) => continue,
+                struck => struck?,
+            }
+            self.counters.count(Happened::Forgotten);
+            tracing::info!(node.id = %id, "{} was forgotten, as an operator wanted", printable(&node.label(), 80));
+            self.boots.note(node.boot, "forgotten", "an operator had this node forgotten".into(), None);
+            return Ok(node);
+        }
+        Err(StoreError::Changed.into())
     }
 }
 
@@ -216,6 +263,56 @@ mod tests {
         let node = hall.node(id).await;
         assert_eq!((node.name.as_deref(), node.order.map(|order| order.kind), node.reports), (Some("w1"), Some(OrderKind::PowerOff), 2));
         assert_eq!(node.version, 4);
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_node_is_gone_and_its_name_is_free() {
+        let mut hall = Hall::new().await;
+        let (one, two) = (hall.report_ok(&machine(1)).await.id(), hall.report_ok(&machine(2)).await.id());
+        hall.inventory.rename(one, Some("w1"), None).await.unwrap();
+        let late = hall.inventory.forget(one, Some(1)).await.unwrap_err();
+        assert!(matches!(late, ForgetError::Changed { expected: 1, found: 2 }));
+        hall.store.fail(true);
+        assert!(matches!(hall.inventory.forget(one, None).await, Err(ForgetError::Store(_))));
+        hall.store.fail(false);
+        assert_eq!(hall.inventory.find("w1").await.unwrap().id, one, "what was not forgotten is known");
+
+        let before = hall.inventory.find("w1").await.unwrap();
+        assert_eq!(hall.inventory.forget(one, Some(2)).await.unwrap(), before);
+        assert!(matches!(hall.inventory.forget(one, None).await, Err(ForgetError::NotFound { .. })));
+        for restarted in [false, true] {
+            if restarted {
+                hall.restart().await;
+            }
+            for text in ["w1", "VM-1", &one.to_string(), &machine(1).mac.to_string()] {
+                assert!(matches!(hall.inventory.find(text).await, Err(FindError::NotFound { .. })), "{text}");
+            }
+            assert_eq!(hall.inventory.known(Some(machine(1).mac), Some(machine(1).uuid)), None);
+            assert_eq!((hall.inventory.count(), hall.inventory.list(None, 9).await.unwrap().items.len()), (1, 1));
+        }
+        assert_eq!(hall.inventory.rename(two, Some("w1"), None).await.unwrap().name.as_deref(), Some("w1"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_forgotten_while_it_changes_leaves_store_and_memory_agreeing() {
+        for _ in 0..50 {
+            let hall = Hall::new().await;
+            let id = hall.report_ok(&machine(1)).await.id();
+            let inventory = hall.inventory.clone();
+            let changing: Vec<_> = (1..=4)
+                .map(|n| {
+                    let inventory = inventory.clone();
+                    tokio::spawn(async move { inventory.give_order(id, OrderKind::Reboot, order_id(n)).await })
+                })
+                .collect();
+            let forgetting = tokio::spawn(async move { inventory.forget(id, None).await });
+            forgetting.await.unwrap().unwrap();
+            for change in changing {
+                let changed = change.await.unwrap();
+                assert!(matches!(changed, Ok(_) | Err(OrderError::NotFound { .. })), "{changed:?}");
+            }
+            assert_eq!((hall.inventory.count(), hall.store.nodes.lock().unwrap().len()), (0, 0));
+        }
     }
 
     #[tokio::test]

@@ -133,18 +133,18 @@ async fn a_question_moves_last_seen_at_once_and_the_store_once_a_minute() {
     let hall = Hall::new().await;
     let id = hall.report_ok(&machine(1)).await.id();
     let (agent, reported) = (hall.agent(&machine(1)), hall.node(id).await.last_seen);
-    let since = |node: domain::node::Node| node.last_seen.as_second() - reported.as_second();
+    let since = |last_seen: domain::Timestamp| last_seen.as_second() - reported.as_second();
     for expected in 1..=59 {
         hall.clock.forward(1);
         ask(&hall, &agent, 0).await;
-        assert_eq!(since(hall.inventory.find("VM-1").await.unwrap()), expected);
-        assert_eq!(since(hall.inventory.list(None, 1).await.unwrap().items.remove(0)), expected);
+        assert_eq!(since(hall.inventory.find("VM-1").await.unwrap().last_seen), expected);
+        assert_eq!(since(hall.inventory.list(None, 1).await.unwrap().items[0].last_seen), expected);
     }
-    assert_eq!((hall.store.writes.load(Ordering::SeqCst), since(hall.node(id).await)), (1, 0));
+    assert_eq!((hall.store.writes.load(Ordering::SeqCst), since(hall.node(id).await.last_seen)), (1, 0));
     hall.clock.forward(1);
     ask(&hall, &agent, 0).await;
     ask(&hall, &agent, 0).await;
-    assert_eq!((hall.store.writes.load(Ordering::SeqCst), since(hall.node(id).await)), (2, 60));
+    assert_eq!((hall.store.writes.load(Ordering::SeqCst), since(hall.node(id).await.last_seen)), (2, 60));
     hall.store.fail(true);
     hall.clock.forward(100);
     assert_eq!(ask(&hall, &agent, 0).await["order"], "wait", "orders do not depend on it");
@@ -163,4 +163,27 @@ async fn what_an_operator_has_seen_of_a_node_stays_true_while_its_agent_only_ask
     assert_eq!((now.version, now.last_seen.as_second() - seen.last_seen.as_second()), (seen.version, 183));
     let named = hall.inventory.rename(id, Some("w1"), Some(seen.version)).await.unwrap();
     assert_eq!((named.version, named.last_seen), (seen.version + 1, now.last_seen));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_whose_node_is_forgotten_is_told_at_once_and_reports_as_a_new_one() {
+    let hall = Hall::new().await;
+    let old = hall.report_ok(&machine(1)).await.id();
+    let agent = hall.agent(&machine(1));
+    let started = tokio::time::Instant::now();
+    let waits = hall.refused(agent.request("GET", "/orders?wait=60", ""), 404, "unknown_node");
+    let forgets = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        hall.inventory.forget(old, None).await.unwrap();
+    };
+    let ((), problem) = tokio::join!(forgets, waits);
+    assert!(problem["detail"].as_str().unwrap().contains("report first"));
+    assert!(started.elapsed() < Duration::from_secs(11));
+    let taken = json!({ "order": order_id(1), "state": "taken" }).to_string();
+    hall.refused(agent.request("POST", "/progress", taken), 404, "unknown_node").await;
+
+    let new = hall.report_ok(&machine(1)).await.id();
+    assert_ne!(new, old);
+    assert_eq!(ask(&hall, &agent, 0).await["order"], "wait");
+    assert_eq!((hall.inventory.count(), hall.node(new).await.reports, hall.counted("nodes_forgotten")), (1, 1, 1));
 }

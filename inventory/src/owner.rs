@@ -7,16 +7,19 @@ use domain::clock::Clock;
 use domain::node::{Known, Node};
 use domain::ports::{Boots, Directory, NodeStore, StoreError};
 use domain::site::Site;
-use domain::{MacAddr, NodeId};
+use domain::{MacAddr, NodeId, Timestamp};
 use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, RwLock, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// The most nodes that are remembered; a report of one more machine is refused. They are all known in memory, which
+/// invented machines must not fill.
+pub const MOST_NODES: usize = 100_000;
 /// How many nodes are read from the store at once.
 const PAGE: usize = 500;
 /// How often a change is tried again when somebody else changed the same node meanwhile.
-const MOST_TRIES: usize = 16;
+pub(crate) const MOST_TRIES: usize = 16;
 
 /// Everything that is known of nodes.
 pub struct Inventory {
@@ -27,6 +30,10 @@ pub struct Inventory {
     pub(crate) index: Arc<Index>,
     /// Held from recognising a machine until it is kept: two reports of a new machine must not make two nodes.
     pub(crate) recognising: Mutex<()>,
+    /// Shared while a node is written to the store and the index, alone while one is forgotten in both: a node that is
+    /// gone from the store must not come back into the index.
+    forgetting: Arc<RwLock<()>>,
+    pub(crate) most_nodes: usize,
     pub(crate) counters: Counters,
     pub(crate) quiet: Quiet,
     pub(crate) stopping: CancellationToken,
@@ -65,10 +72,18 @@ impl Inventory {
             clock,
             index: Arc::new(index),
             recognising: Mutex::new(()),
+            forgetting: Arc::default(),
+            most_nodes: MOST_NODES,
             counters: Counters::default(),
             quiet: Quiet::default(),
             stopping: CancellationToken::new(),
         })
+    }
+
+    /// The same with room for fewer nodes than [`MOST_NODES`]. Those that are known stay, even if they are more.
+    #[must_use]
+    pub fn with_room_for(self, nodes: usize) -> Self {
+        Self { most_nodes: nodes, ..self }
     }
 
     /// How many nodes are known.
@@ -90,13 +105,26 @@ impl Inventory {
     /// Writes a node and then the index. Both happen, or neither, even when whoever asked goes away meanwhile: a
     /// request that is dropped half-way must not leave the index behind the store.
     pub(crate) async fn keep(&self, node: Node) -> Result<Node, StoreError> {
-        let (store, index) = (self.store.clone(), self.index.clone());
+        let (store, index, forgetting) = (self.store.clone(), self.index.clone(), self.forgetting.clone());
         let keeping = tokio::spawn(async move {
+            let _nothing_is_forgotten = forgetting.read().await;
             store.keep_node(&node).await?;
             index.put(node.brief());
             Ok(node)
         });
         keeping.await.unwrap_or_else(|ended| Err(StoreError::Unavailable { attempted: "keep a node", source: ended.into() }))
+    }
+
+    /// Takes a node out of the store and then out of the index, if it still has this version; both or neither, too.
+    pub(crate) async fn strike(&self, id: NodeId, version: u64) -> Result<(), StoreError> {
+        let (store, index, forgetting) = (self.store.clone(), self.index.clone(), self.forgetting.clone());
+        let striking = tokio::spawn(async move {
+            let _nothing_is_kept = forgetting.write().await;
+            store.forget_node(id, version).await?;
+            index.remove(id);
+            Ok(())
+        });
+        striking.await.unwrap_or_else(|ended| Err(StoreError::Unavailable { attempted: "forget a node", source: ended.into() }))
     }
 
     /// Changes a node as it stands in the store, again if it was changed by somebody else meanwhile.
@@ -122,8 +150,12 @@ impl Inventory {
 
     /// A node of the store with the time at which it was really heard last.
     pub(crate) fn as_heard(&self, node: Node) -> Node {
-        let heard = self.index.last_seen(node.id).unwrap_or(node.last_seen);
-        Node { last_seen: node.last_seen.max(heard), ..node }
+        Node { last_seen: self.last_heard(node.id, node.last_seen), ..node }
+    }
+
+    /// When a node was really heard last, of which the store knows `kept`.
+    pub(crate) fn last_heard(&self, id: NodeId, kept: Timestamp) -> Timestamp {
+        self.index.last_seen(id).map_or(kept, |heard| heard.max(kept))
     }
 
     /// Counts a refusal, and says so in the log unless the log has heard enough.

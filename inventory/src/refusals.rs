@@ -18,6 +18,8 @@ use domain::timeline::printable;
 
 /// When to try again after the store failed, seconds.
 const RETRY_AFTER: u32 = 5;
+/// When to try again after there was no room for another node, seconds: a person has to make some.
+const RETRY_WHEN_FULL: u32 = 60;
 
 impl Problem {
     /// Something in the service is wired or stored wrongly; `detail` says what, the log says why.
@@ -111,6 +113,10 @@ impl From<&ReportError> for Problem {
                 candidates.iter().take(10).fold(problem, |problem, id| {
                     problem.with_fault(Fault { detail: format!("it may be node {id}"), key: Some(id.to_string()), ..Fault::default() })
                 })
+            }
+            // RFC 4918, 11.5: a condition that passes, unlike what is wrong with the report.
+            ReportError::Full { .. } => {
+                new(StatusCode::INSUFFICIENT_STORAGE, "inventory_full", "The inventory is full").retry_after(RETRY_WHEN_FULL)
             }
             ReportError::Store(error) => error.into(),
         }

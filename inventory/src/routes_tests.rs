@@ -272,6 +272,33 @@ async fn a_boot_that_another_one_replaced_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_full_inventory_refuses_new_machines_only_until_a_node_is_forgotten() {
+    let mut hall = Hall::new().await;
+    hall.restart_with_room_for(2).await;
+    let (one, two) = (hall.report_ok(&machine(1)).await, hall.report_ok(&machine(2)).await);
+    let third = hall.start(&machine(3));
+    let report = || third.request("POST", "/report", third.report_of(&machine(3)).to_string());
+    let problem = hall.refused(report(), 507, "inventory_full").await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("2 nodes") && detail.contains("`overture nodes forget NODE`"), "{detail}");
+    let response = hall.router.clone().oneshot(report()).await.unwrap();
+    assert_eq!(response.headers()[header::RETRY_AFTER], "60");
+    let noted = hall.boots.notes.lock().unwrap().iter().any(|note| note.0 == third.boot && note.1 == "refused");
+    assert!(noted, "`explain` tells it");
+    assert_eq!((hall.inventory.count(), hall.counted("refused_inventory_full")), (2, 2));
+
+    assert_eq!(hall.report_ok(&machine(1)).await, one, "who is known goes on");
+    hall.start(&machine(2));
+    assert_eq!(hall.report_ok(&machine(2)).await, two, "also after a restart");
+    hall.inventory.forget(one.id(), None).await.unwrap();
+    hall.report_ok(&machine(3)).await;
+    assert_eq!(hall.inventory.count(), 2);
+    hall.restart_with_room_for(1).await;
+    assert_eq!(hall.inventory.count(), 2, "what was kept is not lost to a smaller bound");
+    hall.report_ok(&machine(3)).await;
+}
+
+#[tokio::test]
 async fn nothing_is_remembered_that_was_not_stored() {
     let hall = Hall::new().await;
     let agent = hall.start(&machine(1));

@@ -55,7 +55,7 @@ pub struct Api {
     info(
         title = "Overture",
         description = "Operators' API of the bare-metal provisioning appliance. Refusals are RFC 9457 problems (application/problem+json). \
-                       Writes take an Idempotency-Key: the same request under the same key within a day gets the first answer, with the \
+                       Writes take an Idempotency-Key: the same request under the same key within a day, and 10,000 writes, gets the first answer, with the \
                        header idempotent-replayed."
     ),
     tags(
@@ -82,7 +82,7 @@ pub fn router(api: Api) -> Router {
 fn described() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(nodes::list))
-        .routes(routes!(nodes::show, nodes::change))
+        .routes(routes!(nodes::show, nodes::change, nodes::forget))
         .routes(routes!(nodes::order))
         .routes(routes!(explain::explain))
         .routes(routes!(explain::leases))

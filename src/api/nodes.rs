@@ -1,4 +1,4 @@
-//! Nodes: list, show, name, order.
+//! Nodes: list, show, name, order, forget.
 
 use super::extract::{Asked, Segment, Sent};
 use super::views::{NodeDetail, NodePage, NodeView, OrderName, ProblemView};
@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Json, Response};
 use domain::node::Node;
 use domain::{NodeId, OrderId};
 use inventory::problem::Problem;
-use inventory::{FindError, OrderError, RenameError};
+use inventory::{FindError, ForgetError, OrderError, RenameError};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -95,6 +95,28 @@ pub(super) async fn change(
         RenameError::NameTaken { .. } => Problem::new(StatusCode::CONFLICT, "name_taken", "The name is taken", error.to_string()),
     })?;
     Ok(tagged(&renamed))
+}
+
+/// Forgets a node; a machine that still runs reports again and is a new one.
+#[utoipa::path(delete, path = "/api/v1/nodes/{node}", operation_id = "forget_node", tag = "nodes",
+    params(
+        ("node" = String, Path, description = "name, id or a piece of it, UUID, serial number or MAC address"),
+        ("If-Match" = Option<String>, Header, description = "the node's ETag: forget it only if it is still so"),
+        ("Idempotency-Key" = Option<String>, Header, description = "makes a repetition harmless")),
+    responses(
+        (status = 200, description = "the node as it was", body = NodeView),
+        (status = 404, description = "no such node", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "several nodes fit", body = ProblemView, content_type = "application/problem+json"),
+        (status = 412, description = "changed meanwhile", body = ProblemView, content_type = "application/problem+json")))]
+pub(super) async fn forget(State(api): State<Api>, Segment(node): Segment, headers: HeaderMap) -> Answer<NodeView> {
+    let expected = if_match(&headers)?;
+    let node = find(&api, &node).await?;
+    let forgotten = api.inventory.forget(node.id, expected).await.map_err(|error| match &error {
+        ForgetError::Store(error) => store_problem(error),
+        ForgetError::Changed { .. } => Problem::new(StatusCode::PRECONDITION_FAILED, "changed", "Changed meanwhile", error.to_string()),
+        ForgetError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, "no_such_node", "No such node", error.to_string()),
+    })?;
+    Ok(Json(NodeView::from(&forgotten)))
 }
 
 /// An order to give.

@@ -1,7 +1,7 @@
 //! What the operators' API says, as JSON: fields in lower snake_case, sizes in bytes, times RFC 3339 UTC.
 
 use domain::lease::{Lease, LeaseState};
-use domain::node::Node;
+use domain::node::{Listed, Node};
 use domain::order::{Order, OrderKind};
 use domain::ports::Revision;
 use domain::timeline::Timeline;
@@ -314,6 +314,12 @@ fn snake<T: Serialize>(value: T) -> String {
 
 impl From<&Node> for NodeView {
     fn from(node: &Node) -> Self {
+        Self::from(&node.listed())
+    }
+}
+
+impl From<&Listed> for NodeView {
+    fn from(node: &Listed) -> Self {
         let summary = &node.summary;
         Self {
             id: node.id.to_string(),

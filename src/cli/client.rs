@@ -114,11 +114,19 @@ impl Client {
         self.send(method, path, Some(body)).await
     }
 
+    /// Takes away, with such a key too.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.send(Method::DELETE, path, None).await
+    }
+
     async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, ClientError> {
         let broken = |source| ClientError::Broken { socket: self.socket.clone(), source };
-        let mut request = self.http.request(method, format!("http://overture{path}"));
+        let mut request = self.http.request(method.clone(), format!("http://overture{path}"));
+        if method != Method::GET {
+            request = request.header("idempotency-key", Uuid::new_v4().to_string());
+        }
         if let Some(body) = body {
-            request = request.header("idempotency-key", Uuid::new_v4().to_string()).json(&body);
+            request = request.json(&body);
         }
         let response = request.send().await.map_err(|source| self.unreachable(source))?;
         let status = response.status();

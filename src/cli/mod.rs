@@ -80,7 +80,7 @@ enum Command {
     /// Show the site in force and the revisions before it
     #[command(subcommand)]
     Site(site::Command),
-    /// List, show, name and order nodes
+    /// List, show, name, order and forget nodes
     #[command(subcommand)]
     Nodes(nodes::Command),
     /// Tell what a machine was sent, and by which rule, from its first DHCP packet on

@@ -48,6 +48,15 @@ pub enum Command {
         #[arg(value_enum)]
         order: Order,
     },
+    /// Forget a node whose machine is gone
+    ///
+    /// A machine that still runs, or starts from the network again, reports again and comes back: as a new node, without
+    /// its orders, and with the name that the site declares for it or none.
+    #[command(after_help = "Example:\n  overture nodes forget w1")]
+    Forget {
+        /// Name, id, serial number or MAC address
+        node: String,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -104,6 +113,10 @@ pub async fn run(reach: &Reach, command: Command) -> Result<ExitCode, Failure> {
                 client.write(Method::POST, &format!("/api/v1/nodes/{}/orders", segment(&node)?), json!({ "order": order })).await?;
             print(&ordered_to(order, &ordered.node, Timestamp::now()));
         }
+        Command::Forget { node } => {
+            let forgotten: NodeView = client.delete(&format!("/api/v1/nodes/{}", segment(&node)?)).await?;
+            print(&forgot(&forgotten, Timestamp::now()));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -122,6 +135,15 @@ fn ordered_to(order: OrderName, node: &NodeView, now: Timestamp) -> String {
              undo with: overture nodes order {handle} wait\n"
         ),
     }
+}
+
+fn forgot(node: &NodeView, now: Timestamp) -> String {
+    let named = [("name", node.name.as_ref()), ("serial", node.serial.as_ref())];
+    let mut parts = vec![format!("node {}", node.id)];
+    parts.extend(named.into_iter().filter_map(|(what, text)| Some(format!("{what} {}", printable(text?, 80)))));
+    parts.extend((!node.macs.is_empty()).then(|| format!("interfaces {}", node.macs.join(" "))));
+    let heard = format!("last heard of {} ago", ago(&node.last_seen, now));
+    format!("forgotten: {}, {heard}\nif the machine still runs, it comes back as a new node\n", parts.join(", "))
 }
 
 /// Every node, page by page.

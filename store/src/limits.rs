@@ -24,6 +24,8 @@ pub struct Limits {
     pub revisions: usize,
     /// How long answers to writes are kept.
     pub answers: Duration,
+    /// How many answers to writes are kept, the newest.
+    pub most_answers: usize,
 }
 
 impl Default for Limits {
@@ -38,6 +40,7 @@ impl Default for Limits {
             steps_of_one_boot: 200,
             revisions: 100,
             answers: Duration::from_secs(86_400),
+            most_answers: 10_000,
         }
     }
 }

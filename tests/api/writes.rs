@@ -87,6 +87,33 @@ fn the_same_write_under_the_same_key_is_done_once_also_after_a_restart() {
 }
 
 #[test]
+fn a_forgotten_node_is_answered_as_it_was_and_stays_away_also_after_a_restart() {
+    let mut service = Service::with_nodes([node(1), node(2)]);
+    assert_eq!(rename(&service, "VM-0001", json!("w1"), &[]).status, 200);
+    let listed = service.get("/api/v1/nodes").json()["items"][0].clone();
+    let forget = |service: &Service, headers: &[(&str, &str)]| service.ask("DELETE", NODE, headers, &[]);
+    let late = forget(&service, &[("if-match", "\"1\"")]);
+    assert_eq!((late.status, problem(&late).as_str()), (412, "changed"));
+    let headers = [("if-match", "\"2\""), ("idempotency-key", "forget-1")];
+    let first = forget(&service, &headers);
+    assert_eq!((first.status, first.json(), first.header("etag")), (200, listed, None));
+    for restarted in [false, true] {
+        if restarted {
+            assert!(service.stop().success());
+            service.resume();
+        }
+        for path in [NODE, "/api/v1/nodes/w1", "/api/v1/nodes/52:54:00:00:00:01"] {
+            assert_eq!(problem(&service.get(path)), "no_such_node", "{path}");
+        }
+        assert_eq!(problem(&forget(&service, &[])), "no_such_node");
+        let again = forget(&service, &headers);
+        assert_eq!((again.status, again.json(), again.header("idempotent-replayed")), (200, first.json(), Some("true")));
+        assert_eq!(service.get("/api/v1/nodes").json()["items"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(rename(&service, "VM-0002", json!("w1"), &[]).status, 200, "its name is free");
+}
+
+#[test]
 fn many_at_once_under_one_key_are_one_order() {
     let service = Service::with_nodes([node(1)]);
     let key = [("idempotency-key", "order-1")];

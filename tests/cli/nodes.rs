@@ -22,7 +22,7 @@ fn harmless(text: &str) -> bool {
 }
 
 #[test]
-fn nodes_are_listed_shown_named_and_ordered() {
+fn nodes_are_listed_shown_named_ordered_and_forgotten() {
     let mut bare = node(3);
     bare.summary = Default::default();
     bare.facts = json!({});
@@ -57,6 +57,11 @@ fn nodes_are_listed_shown_named_and_ordered() {
     run("explain w9", 1);
     run("explain 52:54:00:99:99:99", 1);
     run("leases", 0);
+    run("nodes forget w1", 0);
+    run("nodes forget 52:54:00:00:00:03", 0);
+    run("nodes forget w1", 1);
+    run("nodes forget ''", 1);
+    run("nodes list", 0);
     journal.expect("cli/nodes.txt", |text| without_seconds(&without_ids(&without_times(text))));
 }
 
@@ -116,6 +121,8 @@ fn what_a_machine_says_of_itself_cannot_draw_on_the_terminal_nor_be_pasted_as_a_
     let ordered = String::from_utf8(service.overture(&["nodes", "order", &id, "local-disk"]).stdout).unwrap();
     assert!(ordered.contains(&format!("undo with: overture nodes order {id} wait")), "{ordered}");
     assert_eq!(json(&service, &["nodes", "show", &id])["serial"], HOSTILE, "escaped, it still means the same");
+    let forgotten = String::from_utf8(service.overture(&["nodes", "forget", &id]).stdout).unwrap();
+    assert!(forgotten.contains(&id) && harmless(&forgotten), "{forgotten:?}");
 }
 
 #[test]

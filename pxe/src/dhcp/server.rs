@@ -210,14 +210,11 @@ impl Desk {
                 return;
             }
         };
-        let site = self.settings.site.borrow().clone();
         let taken = self.own_addresses();
-        let here = match Here::find(&request, &site, &self.settings.interface, &taken, &*self.settings.directory, self.settings.http_port) {
-            Ok(here) => here,
+        let (network, decided) = match self.decide(&request, &taken) {
+            Ok(decided) => decided,
             Err(why) => return self.leave(&request, why, peer),
         };
-        let decided = answer(&request, &here, &mut self.settings.leases.table(), self.settings.clock.now());
-        let network = here.name.to_owned();
         match decided {
             Answer::Now(outcome) => self.finish(&request, &network, outcome, peer).await,
             Answer::Keep(promise) => {
@@ -234,6 +231,16 @@ impl Desk {
                 });
             }
         }
+    }
+
+    /// The network that a request belongs to, and the answer.
+    fn decide(&self, request: &Request, taken: &[Ipv4Addr]) -> Result<(String, Answer), Counted> {
+        let Settings { interface, site, directory, leases, clock, http_port, .. } = &self.settings;
+        // The leases before the site: when another site comes into force, its leases are moved under the same lock.
+        let mut leases = leases.table();
+        let site = site.borrow().clone();
+        let here = Here::find(request, &site, interface, taken, &**directory, *http_port)?;
+        Ok((here.name.to_owned(), answer(request, &here, &mut leases, clock.now())))
     }
 
     async fn keep(&self, lease: Lease) -> bool {

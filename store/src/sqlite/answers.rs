@@ -1,18 +1,25 @@
-//! Answers to writes, by idempotency key, for a day.
+//! Answers to writes, by idempotency key, for a day, and a bounded number of them.
 
 use super::columns::{Record, micros};
-use super::work::{Failure, Work};
+use super::work::{Failure, Memory, Work};
 use super::{SqliteStore, unreadable};
 use crate::Limits;
 use async_trait::async_trait;
 use domain::ports::{AnswerStore, Answered, StoreError};
 use sqlx::SqliteConnection;
 
-/// Old answers go first, then the new one is kept, unless its key has an answer: the first one is what was sent.
+pub(super) const FORGET_OLD: &str = "DELETE FROM answers WHERE at < $1";
+
+/// Unless its key has an answer: the first one is what was sent.
 pub(super) const KEEP: &str = "
-    DELETE FROM answers WHERE at < $6;
     INSERT INTO answers (idempotency_key, request, status, body, at) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (idempotency_key) DO NOTHING";
+
+const COUNT: &str = "SELECT COUNT(*) FROM answers";
+
+/// But not the one that was just kept: after a clock was set back it seems to be the oldest.
+const FORGET_OLDEST: &str = "
+    DELETE FROM answers WHERE idempotency_key = (SELECT idempotency_key FROM answers WHERE idempotency_key <> $1 ORDER BY at LIMIT 1)";
 
 pub(super) const ONE: &str = "SELECT idempotency_key, request, status, body, at FROM answers WHERE idempotency_key = $1";
 
@@ -38,17 +45,28 @@ impl Row {
     }
 }
 
-pub async fn keep(connection: &mut SqliteConnection, answer: &Answered, limits: &Limits) -> Result<(), Failure> {
+pub async fn keep(connection: &mut SqliteConnection, answer: &Answered, limits: &Limits, memory: &mut Memory) -> Result<(), Failure> {
     let kept_for = i64::try_from(limits.answers.as_micros()).unwrap_or(i64::MAX);
-    sqlx::query(KEEP)
+    let oldest = micros(answer.at).saturating_sub(kept_for);
+    let old = sqlx::query(FORGET_OLD).bind(oldest).execute(&mut *connection).await?.rows_affected();
+    let new = sqlx::query(KEEP)
         .bind(&answer.key)
         .bind(&answer.request)
         .bind(i64::from(answer.status))
         .bind(&answer.body)
         .bind(micros(answer.at))
-        .bind(micros(answer.at).saturating_sub(kept_for))
-        .execute(connection)
-        .await?;
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+    let mut kept = match memory.answers {
+        Some(before) => (before + new).saturating_sub(old),
+        None => u64::try_from(sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&mut *connection).await?).unwrap_or(0),
+    };
+    while kept > limits.most_answers.max(1) as u64 {
+        sqlx::query(FORGET_OLDEST).bind(&answer.key).execute(&mut *connection).await?;
+        kept -= 1;
+    }
+    memory.answers = Some(kept);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use domain::Timestamp;
 use domain::identity::Identity;
 use domain::ids::NodeId;
 use domain::mac::MacAddr;
-use domain::node::{Brief, Node};
+use domain::node::{Brief, Listed, Node};
 use domain::ports::{NodeStore, Page, StoreError};
 use domain::ticket::KeyFingerprint;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
@@ -31,6 +31,9 @@ pub(super) const CHANGE: &str = "
 
 pub(super) const KEEP_SEEN: &str = "UPDATE nodes SET last_seen = $2 WHERE id = $1 AND last_seen < $2";
 
+pub(super) const FORGET: &str = "DELETE FROM nodes WHERE id = $1 AND version = $2";
+pub(super) const IS_THERE: &str = "SELECT COUNT(*) FROM nodes WHERE id = $1";
+
 pub(super) const MACS: &str = "SELECT mac FROM node_macs WHERE node = $1";
 pub(super) const ADD_MAC: &str = "INSERT INTO node_macs (node, mac) VALUES ($1, $2)";
 pub(super) const FORGET_MAC: &str = "DELETE FROM node_macs WHERE node = $1 AND mac = $2";
@@ -40,13 +43,17 @@ const NODES: &str = "
         order_json, identity_json, summary_json, gaps_json, other_json, facts_json
     FROM nodes";
 
+const LISTED: &str = "
+    SELECT id, name, stage, first_seen, last_seen, reports, boot, address, version, order_json, identity_json, summary_json
+    FROM nodes";
+
 const BRIEFS: &str = "SELECT id, name, last_seen, boot, version, order_json, identity_json FROM nodes";
 
 /// How many network cards are asked for in one statement; databases have a bound for it.
 const MOST_ASKED: usize = 500;
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct ListedRow {
     id: String,
     name: Option<String>,
     stage: String,
@@ -54,12 +61,18 @@ struct Row {
     last_seen: i64,
     reports: i64,
     boot: String,
-    agent_key: String,
     address: String,
     version: i64,
     order_json: Option<String>,
     identity_json: String,
     summary_json: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    listed: ListedRow,
+    agent_key: String,
     gaps_json: String,
     other_json: String,
     facts_json: String,
@@ -91,17 +104,14 @@ impl BriefRow {
     }
 }
 
-impl Row {
-    fn node(self) -> Result<Node, StoreError> {
+impl ListedRow {
+    fn listed(self) -> Result<Listed, StoreError> {
         let record = Record { kind: "node", key: &self.id };
-        Ok(Node {
+        Ok(Listed {
             id: record.parsed(&self.id)?,
             stage: record.word(&self.stage)?,
             identity: record.json(&self.identity_json)?,
             summary: record.json(&self.summary_json)?,
-            facts: record.json(&self.facts_json)?,
-            gaps: record.json(&self.gaps_json)?,
-            other: record.json(&self.other_json)?,
             first_seen: record.time(self.first_seen)?,
             last_seen: record.time(self.last_seen)?,
             reports: record.number(self.reports)?,
@@ -109,8 +119,33 @@ impl Row {
             address: record.parsed(&self.address)?,
             order: record.json_if(self.order_json.as_deref())?,
             version: record.number(self.version)?,
-            key: KeyFingerprint(self.agent_key),
             name: self.name,
+        })
+    }
+}
+
+impl Row {
+    fn node(self) -> Result<Node, StoreError> {
+        let record = Record { kind: "node", key: &self.listed.id };
+        let (facts, gaps, other) = (record.json(&self.facts_json)?, record.json(&self.gaps_json)?, record.json(&self.other_json)?);
+        let listed = self.listed.listed()?;
+        Ok(Node {
+            id: listed.id,
+            name: listed.name,
+            stage: listed.stage,
+            identity: listed.identity,
+            summary: listed.summary,
+            facts,
+            gaps,
+            other,
+            first_seen: listed.first_seen,
+            last_seen: listed.last_seen,
+            reports: listed.reports,
+            boot: listed.boot,
+            key: KeyFingerprint(self.agent_key),
+            address: listed.address,
+            order: listed.order,
+            version: listed.version,
         })
     }
 }
@@ -154,6 +189,16 @@ pub async fn keep(connection: &mut SqliteConnection, node: &Node) -> Result<(), 
 pub async fn keep_seen(connection: &mut SqliteConnection, id: NodeId, at: Timestamp) -> Result<(), Failure> {
     sqlx::query(KEEP_SEEN).bind(id.to_string()).bind(micros(at)).execute(connection).await?;
     Ok(())
+}
+
+/// Its network cards go with it.
+pub async fn forget(connection: &mut SqliteConnection, id: NodeId, version: u64) -> Result<(), Failure> {
+    let id = id.to_string();
+    if sqlx::query(FORGET).bind(&id).bind(number(version)).execute(&mut *connection).await?.rows_affected() > 0 {
+        return Ok(());
+    }
+    let there: i64 = sqlx::query_scalar(IS_THERE).bind(&id).fetch_one(connection).await?;
+    if there == 0 { Ok(()) } else { Err(Failure::Rule(StoreError::Changed)) }
 }
 
 async fn keep_macs(connection: &mut SqliteConnection, node: &Node) -> Result<(), Failure> {
@@ -224,8 +269,10 @@ impl NodeStore for SqliteStore {
         self.nodes_where(query, "look for nodes like a machine").await
     }
 
-    async fn nodes(&self, after: Option<NodeId>, most: usize) -> Result<Page<Node>, StoreError> {
-        let items = self.nodes_where(page_of(NODES, after, most), "list the nodes").await?;
+    async fn nodes(&self, after: Option<NodeId>, most: usize) -> Result<Page<Listed>, StoreError> {
+        let mut query = page_of(LISTED, after, most);
+        let rows: Vec<ListedRow> = query.build_query_as().fetch_all(&self.readers).await.map_err(unreadable("list the nodes"))?;
+        let items = rows.into_iter().map(ListedRow::listed).collect::<Result<_, _>>()?;
         Ok(page(items, most, |node| node.id))
     }
 
@@ -242,5 +289,9 @@ impl NodeStore for SqliteStore {
 
     async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError> {
         self.write(Work::Seen(id, at)).await
+    }
+
+    async fn forget_node(&self, id: NodeId, expected_version: u64) -> Result<(), StoreError> {
+        self.write(Work::Forget(id, expected_version)).await
     }
 }

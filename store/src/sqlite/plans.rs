@@ -5,7 +5,7 @@ use crate::Limits;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 /// Every statement of a write; and the reads by key.
-const HOT: [(&str, &str); 18] = [
+const HOT: [(&str, &str); 21] = [
     ("leases::KEEP", leases::KEEP),
     ("boots::CHANGE", boots::CHANGE),
     ("boots::ADD", boots::ADD),
@@ -16,12 +16,15 @@ const HOT: [(&str, &str); 18] = [
     ("nodes::ADD", nodes::ADD),
     ("nodes::CHANGE", nodes::CHANGE),
     ("nodes::KEEP_SEEN", nodes::KEEP_SEEN),
+    ("nodes::FORGET", nodes::FORGET),
+    ("nodes::IS_THERE", nodes::IS_THERE),
     ("nodes::MACS", nodes::MACS),
     ("nodes::ADD_MAC", nodes::ADD_MAC),
     ("nodes::FORGET_MAC", nodes::FORGET_MAC),
     ("site::LAST", site::LAST),
     ("site::ADD", site::ADD),
     ("site::FORGET", site::FORGET),
+    ("answers::FORGET_OLD", answers::FORGET_OLD),
     ("answers::KEEP", answers::KEEP),
     ("answers::ONE", answers::ONE),
 ];

@@ -20,6 +20,8 @@ pub enum Work {
     Note(Option<Box<Boot>>, Box<Step>),
     Node(Box<Node>),
     Seen(NodeId, Timestamp),
+    /// A node to be forgotten, and the version that it is to have.
+    Forget(NodeId, u64),
     Revision(Box<Revision>),
     Answer(Box<Answered>),
     /// Nothing to write: the store is to be closed after what came before.
@@ -53,6 +55,8 @@ impl From<sqlx::Error> for Failure {
 pub struct Memory {
     /// How many boots are kept; unknown at first and after a failure.
     pub boots: Option<u64>,
+    /// How many answers to writes are kept; likewise.
+    pub answers: Option<u64>,
 }
 
 impl Operation {
@@ -96,6 +100,7 @@ impl Work {
             Self::Note(..) => "keep a step of a boot",
             Self::Node(_) => "keep a node",
             Self::Seen(..) => "keep when a node was last heard",
+            Self::Forget(..) => "forget a node",
             Self::Revision(_) => "keep a revision of the site",
             Self::Answer(_) => "keep the answer to a write",
             Self::Close => "close",
@@ -115,8 +120,9 @@ impl Work {
             }
             Self::Node(node) => nodes::keep(connection, node).await,
             Self::Seen(id, at) => nodes::keep_seen(connection, *id, *at).await,
+            Self::Forget(id, version) => nodes::forget(connection, *id, *version).await,
             Self::Revision(revision) => site::keep(connection, revision, limits).await,
-            Self::Answer(answer) => answers::keep(connection, answer, limits).await,
+            Self::Answer(answer) => answers::keep(connection, answer, limits, memory).await,
             Self::Close => Ok(()),
         }
     }

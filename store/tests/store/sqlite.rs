@@ -1,7 +1,7 @@
 //! The SQLite store keeps the contract, survives, and stays within its bounds.
 
-use crate::contract::{self, boot, lease, node, revision, step};
-use domain::ports::{BootStore, LeaseStore, NodeStore, SiteStore, StoreError};
+use crate::contract::{self, answer, boot, lease, node, revision, step};
+use domain::ports::{AnswerStore, BootStore, LeaseStore, NodeStore, SiteStore, StoreError};
 use sqlx::{Connection, SqliteConnection};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -228,6 +228,45 @@ async fn history_is_bounded() {
         store.keep_revision(&revision(number)).await.expect("kept");
     }
     assert_eq!(store.revisions(10).await.expect("read").len(), 2);
+}
+
+#[tokio::test]
+async fn answers_are_bounded_also_within_a_day() {
+    let (_folder, path) = folder();
+    let limits = Limits { most_answers: 3, ..Limits::default() };
+    let store = SqliteStore::open_with(&path, limits.clone()).await.expect("a store");
+    for n in 1..=5 {
+        store.keep_answer(&answer(&n.to_string(), n)).await.expect("kept");
+        store.keep_answer(&answer(&n.to_string(), n + 1)).await.expect("a repetition takes no room");
+    }
+    // A restart in between, so that the count is taken from the file; and a clock that was set back.
+    store.close().await;
+    let store = SqliteStore::open_with(&path, limits).await.expect("a store");
+    let kept = async |keys: [&str; 6]| {
+        let mut found = vec![];
+        for key in keys {
+            if store.answered(key).await.expect("read").is_some() {
+                found.push(key.to_owned());
+            }
+        }
+        found
+    };
+    assert_eq!(kept(["1", "2", "3", "4", "5", "back"]).await, ["3", "4", "5"]);
+    store.keep_answer(&answer("back", -100)).await.expect("kept");
+    assert_eq!(kept(["1", "2", "3", "4", "5", "back"]).await, ["4", "5", "back"], "the one just kept stays, whatever the clock says");
+    store.keep_answer(&answer("6", 6)).await.expect("kept");
+    assert_eq!(kept(["2", "3", "4", "5", "6", "back"]).await, ["4", "5", "6"]);
+}
+
+#[tokio::test]
+async fn a_list_reads_nothing_of_what_reports_say_in_full() {
+    let (_folder, path) = folder();
+    let store = open(&path).await;
+    store.keep_node(&node(1)).await.expect("kept");
+    execute(&mut other_process(&path).await, "UPDATE nodes SET facts_json = '{', gaps_json = '{', other_json = '{'").await;
+    assert!(matches!(store.node(node(1).id).await, Err(StoreError::Corrupt { .. })));
+    assert_eq!(store.nodes(None, 10).await.expect("read").items, [node(1).listed()]);
+    assert_eq!(store.known_nodes(None, 10).await.expect("read").items, [node(1).brief()]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod leases;
 mod nodes;
 mod site;
 
-pub use answers::answer_contract;
+pub use answers::{answer, answer_contract};
 pub use boots::{boot, boot_contract, step};
 pub use leases::{lease, lease_contract};
 pub use nodes::{node, node_contract};

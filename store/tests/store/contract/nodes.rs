@@ -54,6 +54,7 @@ pub async fn node_contract(store: &dyn NodeStore) {
     nodes_are_found_by_what_they_share(store, &one).await;
     nodes_are_listed_in_pages(store).await;
     being_heard_is_no_change(store).await;
+    a_forgotten_node_leaves_nothing(store).await;
 }
 
 async fn a_node_changes_only_from_what_it_was(store: &dyn NodeStore, one: Node) -> Node {
@@ -130,7 +131,11 @@ async fn nodes_are_listed_in_pages(store: &dyn NodeStore) {
         assert_eq!((page.items.len(), known.items.len()), (expected, expected));
         assert_eq!((page.next.is_none(), known.next), (expected == 1, page.next));
         after = page.next;
-        found.extend(page.items);
+        for listed in page.items {
+            let whole = store.node(listed.id).await.expect("read").expect("a node");
+            assert_eq!(listed, whole.listed());
+            found.push(whole);
+        }
         briefs.extend(known.items);
     }
     assert_eq!(found.iter().map(|node| node.id.0.as_u128()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
@@ -154,4 +159,30 @@ async fn being_heard_is_no_change(store: &dyn NodeStore) {
     store.keep_node(&next).await.expect("whoever has read the node may still change it");
     store.keep_seen(node(60).id, at(1)).await.expect("a node that is not there is not heard");
     assert_eq!(store.node(node(60).id).await.expect("read"), None);
+}
+
+async fn a_forgotten_node_leaves_nothing(store: &dyn NodeStore) {
+    let wanted = Node { name: Some("leaving".into()), ..node(70) };
+    store.keep_node(&wanted).await.expect("kept");
+    for version in [0, 2, u64::MAX] {
+        assert!(matches!(store.forget_node(wanted.id, version).await, Err(StoreError::Changed)), "it has version 1, not {version}");
+    }
+    assert_eq!(store.node(wanted.id).await.expect("read"), Some(wanted.clone()), "nothing was changed");
+    let others = store.nodes(None, 100).await.expect("read").items.len() - 1;
+
+    store.forget_node(wanted.id, 1).await.expect("forgotten");
+    store.forget_node(wanted.id, 1).await.expect("twice is once");
+    assert_eq!(store.node(wanted.id).await.expect("read"), None);
+    assert_eq!(store.node_named("leaving").await.expect("read"), None);
+    assert_eq!(store.nodes_like(&wanted.identity).await.expect("read"), vec![]);
+    assert_eq!(store.nodes(None, 100).await.expect("read").items.len(), others);
+    assert_eq!(store.known_nodes(None, 100).await.expect("read").items.len(), others);
+
+    let late = Node { version: 2, ..wanted.clone() };
+    assert!(matches!(store.keep_node(&late).await, Err(StoreError::Changed)), "a change that comes late does not bring it back");
+    store.keep_seen(wanted.id, at(900)).await.expect("nor does its agent");
+    assert_eq!(store.node(wanted.id).await.expect("read"), None);
+    let again = Node { name: wanted.name.clone(), identity: wanted.identity.clone(), ..node(71) };
+    store.keep_node(&again).await.expect("the machine may come back, its name is free");
+    assert_eq!(store.nodes_like(&wanted.identity).await.expect("read"), vec![again]);
 }
