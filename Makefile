@@ -56,6 +56,7 @@ release: deps ## Build what ships, with link-time optimisation (slow)
 	cargo build --release --locked --bin overture
 	$(MAKE) --no-print-directory agent
 	@ls -l target/release/overture $(AGENT)
+	@[ "$$(stat -c %s target/release/overture)" -lt 30000000 ] || { echo "make release: the binary has more than 30 MB" >&2; exit 1; }
 
 .PHONY: deps
 deps: ## Install the Debian packages that building and testing need (as root)

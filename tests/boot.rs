@@ -221,6 +221,38 @@ fn machines_are_switched_on_and_stand_in_the_inventory_although_the_service_is_k
         assert_eq!(count(&steps, protocol, event, part), times, "{protocol} {event} {part}: {steps:#?}");
     }
 
+    // On its serial line the agent says in sentences what it does, and never its ticket.
+    let said = String::from_utf8_lossy(&std::fs::read(journey.folder().join("nodes/vm1/serial.log")).unwrap()).into_owned();
+    for sentence in [
+        "overture: looking at the hardware",
+        "overture: this is VM-0001",
+        "overture: reported to https://10.20.0.1:8444",
+        "overture: waiting for orders",
+    ] {
+        assert!(said.contains(sentence), "{sentence}");
+    }
+    assert!(!said.contains("overture.ticket="), "the ticket stands on the serial line");
+
+    // The other orders: one switches itself off, one is sent to its disk until that is taken back.
+    assert!(journey.overture(&["nodes", "order", "w2", "power-off"]).status.success());
+    assert!(journey.overture(&["nodes", "order", "w1", "local-disk"]).status.success());
+    let state = |number: usize| journey.ask(&["lab", "status", "--name", &journey.name]).unwrap()["machines"][number]["state"].clone();
+    wait("the UEFI machine to switch off", limit, || state(1) == "exited");
+    let to_disk = || {
+        journey
+            .steps("w1")
+            .iter()
+            .any(|(protocol, event, message)| protocol == "http" && event == "script" && message.contains("serial VM-0001"))
+    };
+    let no_ramdisk = || count(&journey.steps("w1"), "http", "file", "loaded ramdisk") == 0;
+    wait("the BIOS machine to be sent to its disk", limit, || to_disk() && no_ramdisk());
+    let explained = String::from_utf8(journey.overture(&["explain", "w1"]).stdout).unwrap();
+    assert!(explained.contains("the operator ordered this node to its local disk"), "{explained}");
+    let before = journey.node(BIOS).unwrap();
+    assert!(journey.overture(&["nodes", "order", "w1", "wait"]).status.success());
+    assert!(journey.overture(&["lab", "power", "--name", &journey.name, "vm1", "reset"]).status.success());
+    wait("the BIOS machine to be back in the ramdisk", limit, || second(BIOS, &before));
+
     let down = journey.overture(&["lab", "down", "--name", &journey.name]);
     assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
     assert!(!journey.folder().exists());
