@@ -350,6 +350,11 @@ impl Serve for Networks {
         tell();
     }
 
+    fn unserved(&self, site: &Site) -> Vec<String> {
+        let serving = self.locked();
+        site.networks.iter().filter(|(_, network)| !serving.contains_key(&network.interface)).map(|(name, _)| name.clone()).collect()
+    }
+
     async fn switch(&self, site: &Site) {
         // Held until the ports are free that are no longer needed: the next site may need them.
         let mut ready = self.ready.lock().await;

@@ -57,6 +57,8 @@ pub trait Serve: Send + Sync {
     fn rehome(&self, site: &Site, tell: &mut (dyn FnMut() + Send));
     /// Serves what was prepared, and stops what the site no longer has.
     async fn switch(&self, site: &Site);
+    /// The networks of the site in force that are not served now, because of their interfaces.
+    fn unserved(&self, site: &Site) -> Vec<String>;
 }
 
 impl Sites {

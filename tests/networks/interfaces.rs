@@ -33,6 +33,9 @@ fn the_service_starts_without_an_interface_and_serves_it_whenever_it_is_there() 
     appliance.resume();
     eventually("the log says so", || appliance.log().contains("not served for now") && appliance.log().contains("no interface `prov1`"));
     appliance.assert_good_node_is_served();
+    let ready = appliance.api("GET", "/readyz", None);
+    assert_eq!(ready.status, 503, "{}", ready.text());
+    assert!(ready.text().contains("not served: second"), "{}", ready.text());
     // Other sites are accepted meanwhile, also with the network that is missing, but not with one that never was there.
     let more = format!("{}[[node]]\nname = \"w1\"\nserial = \"S-1\"\n", site(&[first(), second()]));
     assert_eq!(appliance.apply(&more).unwrap().status, 201);
@@ -43,6 +46,7 @@ fn the_service_starts_without_an_interface_and_serves_it_whenever_it_is_there() 
     let side = appliance.cable("prov1", 88, SECOND);
     assert_served_soon(&side, SECOND, 88);
     assert!(appliance.log().contains("network second is served on prov1 now"), "{}", appliance.log());
+    assert_eq!(appliance.api("GET", "/readyz", None).status, 200);
     let back = held(&appliance);
     assert!(back.contains(&("second".into(), before.address.to_string(), machine(SECOND).mac.to_string())), "{back:?}");
 
