@@ -13,11 +13,11 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ready ramdisk ## Boot NODES=3 virtual machines through iPXE into the inventory (KEEP=1 leaves them running)
+demo: root ready ramdisk ## Boot NODES=3 virtual machines through iPXE into the inventory (KEEP=1 leaves them running)
 	@scripts/demo.sh $(OVERTURE) $(BOOT) $(NODES)
 
 .PHONY: test
-test: ready ramdisk lint ## What CI runs: style, unit tests, one BIOS and one UEFI machine from power-on to the inventory
+test: root ready ramdisk lint ## What CI runs: style, unit tests, one BIOS and one UEFI machine from power-on to the inventory
 	OVERTURE_BOOT=$(CURDIR)/$(BOOT) cargo test --workspace --locked
 
 .PHONY: test-all
@@ -30,6 +30,7 @@ quick: ## The tests that need neither root nor other programs
 
 .PHONY: lint
 lint: deps ## Formatting and clippy
+	@scripts/deps.sh lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
@@ -61,6 +62,10 @@ release: deps ## Build what ships, with link-time optimisation (slow)
 .PHONY: deps
 deps: ## Install the Debian packages that building and testing need (as root)
 	@scripts/deps.sh
+
+.PHONY: root
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "make $(firstword $(MAKECMDGOALS)): network namespaces, taps and apt need root: run 'sudo -E env \"PATH=\$$PATH\" make $(firstword $(MAKECMDGOALS))'" >&2; exit 1; }
 
 .PHONY: ready
 ready: deps

@@ -14,7 +14,7 @@ end() {
     rmdir "$logs" 2>/dev/null || echo "The demonstration failed; its logs and the machines' serial lines are in $logs" >&2
 }
 
-down >/dev/null
+down >/dev/null 2>&1 || down
 [ -n "${KEEP:-}" ] || trap 'end $?' EXIT
 started=$(date +%s)
 "$overture" lab up --name $lab --nodes "$nodes" --boot-files "$boot"

@@ -86,10 +86,26 @@ impl Settings {
         {
             *relative = base.join(&*relative);
         }
-        settings.state = overrides.state.unwrap_or(settings.state);
-        settings.site = overrides.site.or(settings.site);
-        settings.socket = overrides.socket.unwrap_or(settings.socket);
-        Ok(settings)
+        Ok(settings.overridden(overrides))
+    }
+
+    /// Reads the file that was named, or the usual one if it is there; without either, every key has its default.
+    pub fn find(named: Option<&Path>, overrides: Overrides) -> Result<Self, SettingsError> {
+        match named {
+            Some(path) => Self::read(path, overrides),
+            None if Path::new(DEFAULT_CONFIG).exists() => Self::read(Path::new(DEFAULT_CONFIG), overrides),
+            None => {
+                tracing::info!("there is no {DEFAULT_CONFIG}: every setting has its default");
+                Ok(Self::default().overridden(overrides))
+            }
+        }
+    }
+
+    fn overridden(mut self, overrides: Overrides) -> Self {
+        self.state = overrides.state.unwrap_or(self.state);
+        self.site = overrides.site.or(self.site);
+        self.socket = overrides.socket.unwrap_or(self.socket);
+        self
     }
 
     /// Reads the text of a file; every mistake at once.

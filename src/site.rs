@@ -115,6 +115,7 @@ fn is_believable(key: &str, notes: &Notes) -> bool {
     let follows = match field {
         "name" => notes.is_spoiled(table),
         "address" => notes.is_spoiled(table) || notes.is_spoiled("network"),
+        "static" => notes.is_spoiled(&format!("{table}.pool")),
         _ => false,
     };
     !follows && !notes.is_spoiled(key)
@@ -140,12 +141,15 @@ fn read_network(table: &mut Reader<'_, '_>) -> Option<Network> {
     let fixed = table.parsed("static");
     let unknown = table.one_of("unknown", &Unknown::SPELLINGS);
     let lease_seconds = table.integer("lease_seconds", i64::from(SHORTEST_LEASE_SECONDS)..=i64::from(LONGEST_LEASE_SECONDS));
+    // What cannot be read has had its complaint; a stand-in lets the rest of the network be judged all the same.
+    let subnet: ipnet::Ipv4Net = subnet?;
+    let anywhere = domain::address::AddressRange::new(subnet.network(), subnet.network()).ok()?;
     Some(Network {
-        interface: interface?,
-        subnet: subnet?,
+        interface: interface.unwrap_or_default(),
+        subnet,
         gateway,
         dns,
-        pool: pool?,
+        pool: pool.unwrap_or(anywhere),
         fixed,
         unknown: unknown.unwrap_or_default(),
         lease_seconds: lease_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(DEFAULT_LEASE_SECONDS),
@@ -222,11 +226,12 @@ serial = "VM-0001"
     fn broken_rules_are_told_beside_mistakes_in_the_writing_and_nothing_is_told_twice() {
         let text = SOUND
             .replace("unknown = \"discover\"", "unknown = \"discovery\"")
-            .replace("10.20.0.199", "10.20.1.199")
+            .replace("10.20.0.100-10.20.0.199", "10.20.0.199-10.20.0.100")
+            .replace("10.20.0.0/24", "10.20.0.1/24")
             .replace("serial = \"VM-0001\"", "mac = \"52:54\"\naddress = \"10.20.0.21\"");
         let complaints = parse(&files(&[("site.toml", &text)]), "").expect_err("mistakes");
         let lines: Vec<_> = complaints.located().into_iter().filter_map(|l| l.line).collect();
-        assert_eq!(lines, [13, 15, 19], "{complaints}");
+        assert_eq!(lines, [9, 13, 15, 19], "{complaints}");
     }
 
     #[test]

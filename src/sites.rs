@@ -111,6 +111,7 @@ impl Sites {
         serve.rehome(&wanted, &mut || drop(self.in_force.send_replace(Arc::new(wanted.clone()))));
         serve.switch(&wanted).await;
         *current = Some(revision.clone());
+        tracing::info!("site {}, revision {} is in force, applied by {}", revision.site.name, revision.number, revision.by);
         Ok(Outcome { revision: Some(revision), changed: true, changes })
     }
 

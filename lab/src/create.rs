@@ -53,7 +53,7 @@ pub enum OpenError {
     #[error("there is no lab named {0}: `overture lab up --name {0}` makes one")]
     None(LabName),
     /// Its record is missing or damaged: a crash while it was made.
-    #[error("the lab {name} was not completed: run `overture lab down --name {name}`")]
+    #[error("{}", unreadable(.name, .source))]
     Unreadable {
         /// Its name.
         name: LabName,
@@ -76,6 +76,13 @@ pub struct Lab {
     pub(crate) folder: Folder,
     pub(crate) record: Record,
     undo_on_drop: bool,
+}
+
+fn unreadable(name: &LabName, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => format!("the lab {name} belongs to root: run this with sudo"),
+        _ => format!("the lab {name} was not completed: run `overture lab down --name {name}`"),
+    }
 }
 
 impl Lab {

@@ -5,6 +5,7 @@ use crate::settings::DEFAULT_SOCKET;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
@@ -175,7 +176,9 @@ fn only_lab() -> Result<Option<PathBuf>, ClientError> {
     match &sockets[..] {
         [] => Ok(None),
         [(name, socket)] => {
-            eprintln!("(the service of lab `{name}`)");
+            if std::io::stderr().is_terminal() {
+                eprintln!("(the service of lab `{name}`)");
+            }
             Ok(Some(socket.clone()))
         }
         _ => Err(ClientError::SeveralLabs(

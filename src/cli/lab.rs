@@ -454,6 +454,10 @@ fn status(which: &Which, format: Format) -> Result<(), Failure> {
 
 fn console(which: &Which, node: &str) -> Result<(), Failure> {
     let lab = Lab::open(&which.name, &base_folder())?;
+    if !std::io::stdin().is_terminal() {
+        let log = lab.folder().serial_log(node);
+        return Err(format!("the console needs a terminal; what {node} has said is in {}", log.display()).into());
+    }
     match lab.console(node)? {
         lab::Ended::Left => eprintln!("\nDetached; {node} goes on."),
         lab::Ended::SwitchedOff => eprintln!("\n{node} was switched off."),

@@ -9,7 +9,7 @@ mod ramdisk;
 mod site;
 
 use crate::service;
-use crate::settings::{DEFAULT_CONFIG, Overrides};
+use crate::settings::{Overrides, Settings};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ pub use client::ClientError;
     version,
     propagate_version = true,
     max_term_width = 110,
-    after_help = "Start with a laboratory of virtual machines (in a checkout, `make demo` does both):\n  overture ramdisk build\n  overture lab up --nodes 3\n\nExit codes: 0 done, 1 refused or failed, 2 wrong usage."
+    after_help = "Start with a laboratory of virtual machines:\n  make ramdisk                                          (in a checkout)\n  overture lab up --nodes 3 --boot-files target/boot\n\nExit codes: 0 done, 1 refused or failed, 2 wrong usage."
 )]
 struct Cli {
     #[command(flatten)]
@@ -64,7 +64,7 @@ enum Command {
     Serve(Serve),
     /// Check settings (overture.toml) or a site without a service, and tell every mistake at once
     Check {
-        /// A site's folder, one of its files, or overture.toml
+        /// A site's folder, one of its files, or settings (a file named overture.toml)
         path: PathBuf,
     },
     /// Send a site to the service, which keeps it as a revision
@@ -102,9 +102,9 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// The settings
-    #[arg(long, short, env = "OVERTURE_CONFIG", default_value = DEFAULT_CONFIG, value_name = "FILE")]
-    config: PathBuf,
+    /// The settings [default: /etc/overture/overture.toml; without that file, the defaults of every key]
+    #[arg(long, short, env = "OVERTURE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Folder for the database and the keys, instead of the settings' `state`
     #[arg(long, env = "OVERTURE_STATE", value_name = "FOLDER")]
     state: Option<PathBuf>,
@@ -135,7 +135,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(serve) => {
             log_to_stderr()?;
             let overrides = Overrides { state: serve.state, site: serve.site, socket: cli.reach.socket };
-            let settings = crate::settings::Settings::read(&serve.config, overrides)?;
+            let settings = Settings::find(serve.config.as_deref(), overrides)?;
             service::run_to_the_end(settings, serve.bound)?;
         }
         Command::Check { path } => return site::check(&path),

@@ -127,12 +127,14 @@ fn ordered_to(order: OrderName, node: &NodeView, now: Timestamp) -> String {
     let handle = node.name.as_ref().unwrap_or(&node.id);
     let heard = format!("last heard of {} ago", ago(&node.last_seen, now));
     match order {
-        OrderName::Wait => format!("{label} stays in the ramdisk\n"),
-        OrderName::Reboot => format!("{label} restarts as soon as its agent asks ({heard})\n"),
+        OrderName::Wait => {
+            format!("{label} stays in the ramdisk; if it is on its local disk now, it boots into the ramdisk the next time it restarts\n")
+        }
+        OrderName::Reboot => format!("{label} restarts as soon as its agent asks ({heard}); watch it with: overture nodes show {handle}\n"),
         OrderName::PowerOff => format!("{label} switches off as soon as its agent asks ({heard})\n"),
         OrderName::LocalDisk => format!(
             "{label} restarts from its local disk as soon as its agent asks ({heard}), and at each later boot\n\
-             undo with: overture nodes order {handle} wait\n"
+             undo with: overture nodes order {handle} wait, then restart the machine\n"
         ),
     }
 }

@@ -21,7 +21,7 @@ pub struct Build {
     /// Folder that gets vmlinuz, ramdisk and manifest.json: the settings' `boot.files`
     #[arg(long, default_value = "/var/lib/overture/boot", value_name = "FOLDER")]
     out: PathBuf,
-    /// The static agent [default: overture-agent beside this program]
+    /// The static agent [default: overture-agent beside this program, or where `make agent` puts it]
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
     /// Which kernel modules travel
@@ -82,6 +82,12 @@ pub fn run(Command::Build(asked): Command) -> Result<(), Failure> {
 }
 
 fn beside_this_program() -> Result<PathBuf, Failure> {
-    let agent = std::env::current_exe()?.with_file_name("overture-agent");
-    if agent.exists() { Ok(agent) } else { Err(format!("there is no {}: name the static agent with --agent", agent.display()).into()) }
+    let program = std::env::current_exe()?;
+    let beside = program.with_file_name("overture-agent");
+    // In a checkout, `make agent` puts it into a folder of its own.
+    let in_checkout = program.ancestors().nth(2).map(|target| target.join("x86_64-unknown-linux-gnu/agent/overture-agent"));
+    let found = [Some(beside.clone()), in_checkout].into_iter().flatten().find(|agent| agent.exists());
+    found.ok_or_else(|| {
+        format!("there is no {}: in a checkout run `make agent`, elsewhere name the static agent with --agent", beside.display()).into()
+    })
 }
