@@ -136,8 +136,8 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     load_site(&settings, &sites, &networks, &inventory).await.map_err(start)?;
 
     let counters = {
-        let (networks, inventory, boots, store) = (networks.clone(), inventory.clone(), boots.clone(), store.clone());
-        Arc::new(move || counters(&networks, &inventory, &boots, &store))
+        let (networks, inventory, store) = (networks.clone(), inventory.clone(), store.clone());
+        Arc::new(move || counters(&networks, &inventory, &store))
     };
     let api = Api {
         inventory: inventory.clone(),
@@ -184,12 +184,13 @@ fn core(failure: CoreFailure) -> ServiceError {
     ServiceError::Core(failure.into())
 }
 
-fn counters(networks: &Networks, inventory: &Inventory, boots: &Boots, store: &SqliteStore) -> Vec<Counter> {
+fn counters(networks: &Networks, inventory: &Inventory, store: &SqliteStore) -> Vec<Counter> {
     let mut all = networks.counters();
     let plain = |family, reason, value| Counter { family, reason, network: String::new(), value };
     all.extend(inventory.counters().into_iter().map(|(reason, value)| plain("inventory_events", reason, value)));
-    all.push(plain("explain_notes", "lost", boots.lost_notes()));
     let stats = store.stats();
+    // With those that the database did not take after they had been accepted.
+    all.push(plain("explain_notes", "lost", stats.notes_lost));
     all.extend(
         [("commits", stats.commits), ("written", stats.written), ("failures", stats.failures)]
             .map(|(reason, value)| plain("store_events", reason, value)),

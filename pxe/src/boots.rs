@@ -13,7 +13,6 @@ use domain::timeline::{Protocol, Step};
 use domain::{BootId, MacAddr, NodeId};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
@@ -27,7 +26,6 @@ pub struct Boots {
     recognised: Mutex<HashMap<BootId, MacAddr>>,
     store: Arc<dyn BootStore>,
     clock: Arc<dyn Clock>,
-    lost_notes: AtomicU64,
     /// One claim of a ticket at a time: until a binding is on disk, nobody may see it.
     turns: [tokio::sync::Mutex<()>; TURNS],
 }
@@ -57,7 +55,7 @@ impl Boots {
             current.put(boot);
         }
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Ok(Self { current: Mutex::new(current), recognised: Mutex::default(), store, clock, lost_notes: AtomicU64::new(0), turns })
+        Ok(Self { current: Mutex::new(current), recognised: Mutex::default(), store, clock, turns })
     }
 
     /// The boot that a DHCPDISCOVER belongs to, begun if it opens a new one.
@@ -96,15 +94,9 @@ impl Boots {
         Ok((boot, ticket))
     }
 
-    /// How many notes for `explain` found no room in the store's queue.
-    pub fn lost_notes(&self) -> u64 {
-        self.lost_notes.load(Ordering::Relaxed)
-    }
-
     fn hand_over(&self, boot: Option<&Boot>, step: Step) {
-        if !self.store.note(boot, step) {
-            self.lost_notes.fetch_add(1, Ordering::Relaxed);
-        }
+        // A note that found no room is counted by the store.
+        let _ = self.store.note(boot, step);
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, CurrentBoots> {
@@ -175,7 +167,7 @@ mod tests {
     use domain::boot::Speaker;
     use domain::ports::Boots as _;
     use domain::timeline::Timeline;
-    use std::sync::atomic::AtomicI64;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 100);
 
