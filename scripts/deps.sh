@@ -7,7 +7,10 @@ packages=(
     kmod busybox-static cpio                          # the ramdisk
     qemu-system-x86 ovmf ipxe ipxe-qemu               # virtual machines and their firmware
     iproute2 ethtool procps                           # the lab's network
-    tftp-hpa dnsmasq-base                             # clients and peers of the tests
+    lldpd                                             # what the lab's switches say of themselves
+    tftp-hpa dnsmasq-base udev                        # clients and peers of the tests
+    postgresql                                        # a database of the tests, started by them
+    util-linux e2fsprogs dosfstools fdisk             # what the tests write on disks, and recognise
 )
 
 fail() { printf 'make deps: %s\n' "$*" >&2; exit 1; }
@@ -52,6 +55,13 @@ if [ ! -e $policy ] || [ "$(cat $policy)" = "$ours" ]; then
     chmod 755 $policy
     trap 'rm -f $policy' EXIT
 fi
+# Debian makes a database cluster with the server; the tests make their own. A cluster that is there stays.
+no_cluster=/etc/postgresql-common/createcluster.d/overture.conf
+case " ${missing[*]} " in *" postgresql "*)
+    mkdir -p ${no_cluster%/*}
+    printf '# Made by "make deps" of Overture while it installs; left here, it was interrupted: remove it.\ncreate_main_cluster = false\n' >$no_cluster
+    trap 'rm -f $no_cluster; rmdir -p --ignore-fail-on-non-empty ${no_cluster%/*} 2>/dev/null || true; [ "$(cat $policy 2>/dev/null)" != "$ours" ] || rm -f $policy' EXIT
+esac
 log=$(mktemp)
 echo "make deps: installing ${missing[*]:-package lists}"
 if ! { apt-get update -q && { [ ${#missing[@]} = 0 ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; }; } >"$log" 2>&1; then

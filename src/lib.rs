@@ -7,13 +7,16 @@ mod authority;
 pub mod cli;
 mod clock;
 pub mod counters;
+pub mod export;
 pub mod files;
 mod listen;
+mod moment;
 mod networks;
 mod service;
 pub mod settings;
 pub mod site;
 mod sites;
+mod transfers;
 
 /// An error with all its causes, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

@@ -10,8 +10,10 @@ use crate::listen::{self, Bounds};
 use crate::networks::{BindError, BoundNetwork, CoreFailure, Networks, Shared};
 use crate::settings::Settings;
 use crate::sites::Sites;
+use crate::transfers::Transfers;
 use domain::boot::{IPXE_BIOS, IPXE_UEFI};
 use domain::clock::Clock;
+use domain::history::Retention;
 use domain::ports::{BoxError, Store, StoreError};
 use inventory::Inventory;
 use pxe::boots::Boots;
@@ -22,7 +24,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::sqlite::SqliteStore;
+use std::time::Duration;
+use store::OpenStore;
+use store::transfer::Switchable;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -49,10 +53,10 @@ pub enum ServiceError {
     #[error("another service answers at {0}: stop it, or name another socket with --socket")]
     SocketInUse(PathBuf),
     /// The store was opened, and what it holds cannot be read.
-    #[error("the store {path} cannot be used: restore it from a backup, or move it away to start with an empty store")]
+    #[error("the store {place} cannot be used: restore it from a backup, or move it away to start with an empty store")]
     Unreadable {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// What cannot be read.
         #[source]
         source: StoreError,
@@ -101,13 +105,13 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     make_state_folder(&settings.state)?;
     let _lock = lock(&settings.state)?;
     let clock: Arc<dyn Clock> = Arc::new(ProcessClock::start());
-    let database = settings.state.join("overture.db");
+    let location = settings.store_location();
     // Both wait for the disk, so they do it at the same time.
     let keys = settings.state.clone();
     let authority = tokio::task::spawn_blocking(move || Authority::load_or_make(&keys));
-    let store = Arc::new(SqliteStore::open(&database).await.map_err(|error| start(error.into()))?);
+    let store = Arc::new(Switchable::new(store::open(&location).await.map_err(|error| start(error.into()))?));
     let unreadable = |source: StoreError| match source {
-        source @ StoreError::Corrupt { .. } => ServiceError::Unreadable { path: database.clone(), source },
+        source @ StoreError::Corrupt { .. } => ServiceError::Unreadable { place: store.place().to_string(), source },
         source => start(source.into()),
     };
     let authority = authority.await.map_err(|error| start(error.into()))?.map_err(|error| start(error.into()))?;
@@ -119,6 +123,9 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     let leases = Arc::new(LeaseBook::restore(store.clone(), clock.now()).await.map_err(unreadable)?);
     leases.table().rehome(&sites.watch().borrow());
     let inventory = Arc::new(Inventory::restore(store.clone(), boots.clone(), sites.watch(), clock.clone()).await.map_err(unreadable)?);
+    // Before anybody is answered: a restored store does not know which addresses were given since its backup.
+    let transfers = Transfers::start(store.clone(), clock.clone(), leases.clone(), inventory.clone()).await.map_err(unreadable)?;
+    let transfers = Arc::new(transfers);
     let files = Arc::new(boot_files(&settings, &authority));
     warn_of_missing_files(&files).await;
     let shared = Shared {
@@ -137,7 +144,7 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
 
     let counters = {
         let (networks, inventory, store) = (networks.clone(), inventory.clone(), store.clone());
-        Arc::new(move || counters(&networks, &inventory, &store))
+        Arc::new(move || counters(&networks, &inventory, &*store))
     };
     let api = Api {
         inventory: inventory.clone(),
@@ -145,6 +152,8 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
         serve: networks.clone(),
         leases,
         store: store.clone() as Arc<dyn Store>,
+        watching: transfers.watching(),
+        transfers,
         clock,
         counters,
         writes: Default::default(),
@@ -160,6 +169,7 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     announce(&settings, &networks, bound_file.as_deref())?;
     let settling = tokio::spawn(networks.clone().keep_settled(cancel.child_token()));
     let telling = tokio::spawn(keep_told(settings.clone(), networks.clone(), bound_file.clone(), cancel.child_token()));
+    let pruning = tokio::spawn(keep_pruned(settings.clone(), inventory.clone(), cancel.child_token()));
 
     let ended = tokio::select! {
         _ = terminate.recv() => { tracing::info!("stopping: SIGTERM"); Ok(()) }
@@ -169,7 +179,7 @@ async fn serve(settings: Settings, bound_file: Option<PathBuf>) -> Result<(), Se
     };
     inventory.stop();
     cancel.cancel();
-    let _ = tokio::join!(settling, telling);
+    let _ = tokio::join!(settling, telling, pruning);
     networks.ended().await;
     let _ = operators.await;
     store.close().await;
@@ -184,7 +194,7 @@ fn core(failure: CoreFailure) -> ServiceError {
     ServiceError::Core(failure.into())
 }
 
-fn counters(networks: &Networks, inventory: &Inventory, store: &SqliteStore) -> Vec<Counter> {
+fn counters(networks: &Networks, inventory: &Inventory, store: &dyn OpenStore) -> Vec<Counter> {
     let mut all = networks.counters();
     let plain = |family, reason, value| Counter { family, reason, network: String::new(), value };
     all.extend(inventory.counters().into_iter().map(|(reason, value)| plain("inventory_events", reason, value)));
@@ -254,7 +264,7 @@ async fn load_site(settings: &Settings, sites: &Sites, networks: &Networks, inve
     Ok(())
 }
 
-fn make_state_folder(path: &Path) -> Result<(), ServiceError> {
+pub(crate) fn make_state_folder(path: &Path) -> Result<(), ServiceError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| ServiceError::File {
         attempted: "make the folder",
         path: path.to_owned(),
@@ -262,7 +272,7 @@ fn make_state_folder(path: &Path) -> Result<(), ServiceError> {
     })
 }
 
-fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, ServiceError> {
+pub(crate) fn lock(state: &Path) -> Result<nix::fcntl::Flock<std::fs::File>, ServiceError> {
     let path = state.join("lock");
     // For its owner only: whoever can open it can lock it, and keep the service from starting.
     let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -312,6 +322,28 @@ fn announce(settings: &Settings, networks: &Networks, file: Option<&Path>) -> Re
     }
     let _ = writeln!(out, "operators: {}", bound.operators.display());
     file.map_or(Ok(()), |file| write_bound(&bound, file))
+}
+
+/// Lets go of history that is older than the settings say: a part at a time, so that reports need not wait for it.
+async fn keep_pruned(settings: Settings, inventory: Arc<Inventory>, cancel: CancellationToken) {
+    const PAUSE: Duration = Duration::from_secs(3600);
+    const BETWEEN: Duration = Duration::from_millis(50);
+    loop {
+        let days = i64::from(settings.history_days);
+        let before = domain::clock::after_seconds(inventory.now(), -days * 86_400);
+        let retention = Retention { before, most_reports: settings.history_reports };
+        let pause = match inventory.prune_once(&retention).await {
+            Ok(0) => PAUSE,
+            Ok(_) => BETWEEN,
+            Err(error) => {
+                tracing::warn!("old history was not let go: {}", crate::chain(&error));
+                PAUSE
+            }
+        };
+        if cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
 }
 
 /// Keeps the file of what is bound as it is. The standard output tells the start only, the log what follows.

@@ -2,6 +2,7 @@
 
 use crate::files::{Complaints, Notes, Reader, Source};
 use std::path::{Path, PathBuf};
+use store::{Location, PostgresUrl};
 
 /// How this process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub struct Settings {
     pub agents_port: u16,
     /// The operators' local socket.
     pub socket: PathBuf,
+    /// Where to keep what must not be lost: `postgres://…`; a file in the state folder when there is none.
+    pub store: Option<PostgresUrl>,
+    /// How long reports of nodes are kept, days.
+    pub history_days: u32,
+    /// How many reports are kept of a node, the newest.
+    pub history_reports: u64,
 }
 
 /// Where the CLI looks for the service on this machine, and the service listens unless told otherwise.
@@ -43,6 +50,9 @@ impl Default for Settings {
             ipxe: "/usr/lib/ipxe".into(),
             agents_port: 8444,
             socket: DEFAULT_SOCKET.into(),
+            store: None,
+            history_days: 400,
+            history_reports: 10_000,
         }
     }
 }
@@ -101,6 +111,14 @@ impl Settings {
         }
     }
 
+    /// Where the store is.
+    pub fn store_location(&self) -> Location {
+        match &self.store {
+            Some(url) => Location::Postgres(url.clone()),
+            None => Location::Sqlite(self.state.join("overture.db")),
+        }
+    }
+
     fn overridden(mut self, overrides: Overrides) -> Self {
         self.state = overrides.state.unwrap_or(self.state);
         self.site = overrides.site.or(self.site);
@@ -131,12 +149,28 @@ impl Settings {
         });
         root.table("agents", |table| set_port(table, &mut self.agents_port));
         root.table("operators", |table| set_path(table, "socket", &mut self.socket));
+        root.table("store", |table| match table.text("url").map(|text| text.parse::<PostgresUrl>()) {
+            // The value may hold a password: it is not repeated.
+            Some(Err(_)) => table.complain("url", "write postgres://USER@HOST/DATABASE, or leave it out for a file in `state`"),
+            Some(Ok(url)) => self.store = Some(url),
+            None => {}
+        });
+        root.table("history", |table| {
+            if let Some(days) = table.integer("days", 1..=36_500) {
+                self.history_days = u32::try_from(days).unwrap_or(self.history_days);
+            }
+            if let Some(reports) = table.integer("reports", 1..=1_000_000) {
+                self.history_reports = u64::try_from(reports).unwrap_or(self.history_reports);
+            }
+        });
     }
 
     /// Whether a text is meant as settings rather than as a site: it has a table or key that only settings have.
     pub fn looks_like_settings(text: &str) -> bool {
         let (root, _) = toml::de::DeTable::parse_recoverable(text);
-        root.get_ref().keys().any(|key| matches!(key.get_ref().as_ref(), "state" | "dhcp" | "tftp" | "boot" | "agents" | "operators"))
+        root.get_ref()
+            .keys()
+            .any(|key| matches!(key.get_ref().as_ref(), "state" | "dhcp" | "tftp" | "boot" | "agents" | "operators" | "store" | "history"))
     }
 }
 

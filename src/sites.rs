@@ -6,6 +6,7 @@ use domain::clock::Clock;
 use domain::ports::{Revision, SiteStore, StoreError};
 use domain::site::{Network, Site};
 use domain::{RevisionId, Timestamp};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
@@ -145,17 +146,29 @@ pub fn differences(before: &Site, after: &Site) -> Vec<String> {
     for (name, old) in before.networks.iter().filter(|(name, _)| !after.networks.contains_key(*name)) {
         lines.push(format!("- network {name}: {} on {}", old.subnet, old.interface));
     }
-    for new in &after.nodes {
-        match before.nodes.iter().find(|old| old.name == new.name) {
-            None => lines.push(format!("+ node {}", new.name)),
-            Some(old) if old != new => lines.push(format!("~ node {}", new.name)),
+    named(&mut lines, "profile", before.profiles.iter(), after.profiles.iter());
+    named(&mut lines, "switch", before.switches.iter().map(|s| (&s.name, s)), after.switches.iter().map(|s| (&s.name, s)));
+    named(&mut lines, "rack", before.racks.iter(), after.racks.iter());
+    named(&mut lines, "node", before.nodes.iter().map(|n| (&n.name, n)), after.nodes.iter().map(|n| (&n.name, n)));
+    lines
+}
+
+/// What is new, changed or gone among things with names, in their order. By maps: a hall has many nodes.
+fn named<'s, T: PartialEq + 's>(
+    lines: &mut Vec<String>,
+    what: &str,
+    before: impl Iterator<Item = (&'s String, &'s T)> + Clone,
+    after: impl Iterator<Item = (&'s String, &'s T)> + Clone,
+) {
+    let (old, new): (HashMap<_, _>, HashMap<_, _>) = (before.clone().collect(), after.clone().collect());
+    for (name, value) in after {
+        match old.get(name) {
+            None => lines.push(format!("+ {what} {name}")),
+            Some(old) if *old != value => lines.push(format!("~ {what} {name}")),
             Some(_) => {}
         }
     }
-    for old in before.nodes.iter().filter(|old| after.nodes.iter().all(|new| new.name != old.name)) {
-        lines.push(format!("- node {}", old.name));
-    }
-    lines
+    lines.extend(before.filter(|(name, _)| !new.contains_key(name)).map(|(name, _)| format!("- {what} {name}")));
 }
 
 fn fields(network: &Network) -> Vec<(&'static str, String)> {

@@ -86,7 +86,7 @@ fn the_settings_page_knows_every_key_and_its_default() {
     let said: usize = whole.lines().filter(|line| line.contains(" = ")).count();
     assert_eq!(said, lines.len(), "the example has every key that has a default");
     let without: Vec<_> = rows.iter().filter(|row| row[1].is_empty()).map(|row| row[0].as_str()).collect();
-    assert_eq!(without, ["`site`"]);
+    assert_eq!(without, ["`site`", "`store.url`"]);
     assert_eq!(check(folder.path(), "overture.toml", "site = \"site\"\n"), Ok(()));
 }
 
@@ -121,6 +121,8 @@ fn the_site_page_knows_every_key_and_its_examples_are_sound() {
     let folder = folder.path();
     let examples = blocks(&page, "toml");
     assert_eq!(examples.len(), 2);
+    fs::create_dir(folder.join("racks")).unwrap();
+    fs::write(folder.join("racks/r1.csv"), &blocks(&page, "csv")[0]).unwrap();
     for example in &examples {
         assert_eq!(check(folder, "site.toml", example), Ok(()), "{example}");
     }
@@ -135,13 +137,18 @@ fn the_site_page_knows_every_key_and_its_examples_are_sound() {
             "site" => format!("{sound}{unknown}"),
             "network.NAME" => format!("{sound}{network}{unknown}"),
             "node" => format!("{sound}[[node]]\nname = \"w1\"\nserial = \"VM-1\"\n{unknown}"),
+            "node.bmc" => format!("{sound}[[node]]\nname = \"w1\"\nserial = \"VM-1\"\n[node.bmc]\nurl = \"redfish://10.0.0.1\"\n{unknown}"),
+            "switch" => format!("{sound}[[switch]]\nname = \"sw1\"\n{unknown}"),
+            "profile.NAME" | "profile.NAME.expects" | "rack.NAME" => format!("{sound}[{}]\n{unknown}", above.replace("NAME", "x")),
             other => panic!("the page names a table `{other}` that this test does not know"),
         };
         assert_eq!(known(folder, "site.toml", &text), names, "[{above}]");
     }
     // The larger example has every key.
     for key in &keys {
-        assert!(examples[1].contains(&format!("\n{} = ", key.rsplit('.').next().unwrap())), "the example lacks {key}");
+        let name = key.rsplit('.').next().unwrap();
+        let there = [format!("\n{name} = "), format!(".{name}]\n")].iter().any(|written| examples[1].contains(written));
+        assert!(there, "the example lacks {key}");
     }
     for row in rows.iter().filter(|row| row[1] == "required") {
         let name = quoted(&row[0])[0].rsplit('.').next().unwrap().to_owned();
@@ -149,6 +156,10 @@ fn the_site_page_knows_every_key_and_its_examples_are_sound() {
             examples[1].lines().filter(|line| !line.starts_with(&format!("{name} = "))).map(|line| format!("{line}\n")).collect();
         assert!(check(folder, "site.toml", &without).unwrap_err().contains(&format!("lacks `{name}`")), "{name} is required");
     }
+    // The table has the columns that the reader knows.
+    fs::write(folder.join("racks/r1.csv"), "name,zzzzzzzzzzzz\n").unwrap();
+    let columns: BTreeSet<String> = table(&page, "Tables of nodes").iter().flat_map(|row| quoted(&row[0])).collect();
+    assert_eq!(known(folder, "site.toml", &format!("{sound}[rack.r1]\nnodes = \"racks/r1.csv\"\n")), columns);
     // Whatever else has a default is the same when it says so.
     let said =
         |extra: &str| overture::site::parse(&BTreeMap::from([("site.toml".into(), format!("{sound}{network}{extra}"))]), "").unwrap();
@@ -190,8 +201,9 @@ fn the_api_page_has_every_endpoint_in_the_descriptions_words() {
 fn the_api_page_has_every_kind_of_problem() {
     let listed: BTreeSet<String> = table(&page("api.md"), "Refusals").iter().flat_map(|row| quoted(&row[0])).collect();
     let mut in_source = BTreeSet::from(["no_such_path".to_owned(), "no_such_method".to_owned()]);
-    for entry in fs::read_dir(root().join("src/api")).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+    let files = fs::read_dir(root().join("src/api")).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.is_file()) {
+        let text = fs::read_to_string(path).unwrap();
         // `StatusCode::CONFLICT, "name_taken"`, over lines or not.
         for rest in text.split("StatusCode::").skip(1) {
             let after = rest.trim_start_matches(|c: char| c.is_ascii_uppercase() || c == '_');
@@ -211,6 +223,19 @@ fn the_problem_on_the_api_page_is_what_the_service_answers() {
     let shown: Value = serde_json::from_str(&blocks(&page("api.md"), "json")[0]).unwrap();
     let answer = service.write("PUT", "/api/v1/site", &json!({"files": {"site.toml": "[site]\nnam = \"x\"\nname = \"hall-1\"\n"}}));
     assert_eq!(answer.json(), shown);
+}
+
+#[test]
+fn the_page_of_nodes_on_the_api_page_is_what_the_service_answers() {
+    let service = Service::with_nodes([node(1)]);
+    let mut shown: Value = serde_json::from_str(&blocks(&page("api.md"), "json")[1]).unwrap();
+    let mut answer = service.get("/api/v1/nodes?filter=disks.size%20%3E%201GB%20and%20seen%20%3C%201h&columns=serial,disks.size").json();
+    let item = shown["items"][0].take();
+    let answered = answer["items"][0].take();
+    assert_eq!(answer, shown);
+    for (name, value) in item.as_object().unwrap() {
+        assert_eq!(&answered[name], value, "{name}");
+    }
 }
 
 #[test]

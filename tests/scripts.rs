@@ -1,4 +1,4 @@
-//! What `make` says on a machine that lacks something. Nothing is installed; one test makes `policy-rc.d` and sees it go.
+//! What `make` says on a machine that lacks something. Nothing is installed; one test makes `policy-rc.d` and a file beside it, and sees them go.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -32,6 +32,8 @@ fn programs(more: &[(&str, &str)]) -> tempfile::TempDir {
         "rm",
         "cat",
         "chmod",
+        "mkdir",
+        "rmdir",
         "dpkg-query",
         "apt-get",
         "apt-cache",
@@ -97,14 +99,16 @@ fn nothing_is_done_when_nothing_is_missing() {
 fn no_service_is_started_by_an_installation_and_no_trace_of_that_stays() {
     let policy = "/usr/sbin/policy-rc.d";
     let was_there = Path::new(policy).exists();
+    let cluster = "/etc/postgresql-common/createcluster.d/overture.conf";
     let log = tempfile::NamedTempFile::new().unwrap();
-    let apt = format!("[ \"$1\" = install ] && {policy} service start; echo \"$1 $?\" >> {}", log.path().display());
+    let apt = format!("[ \"$1\" = install ] && {policy} service start; echo \"$1 $? $(cat {cluster})\" >> {}", log.path().display());
     let folder = programs(&[TOOLS[0], TOOLS[1], TOOLS[2], NEW_RUST, ("dpkg-query", "exit 1"), ("apt-get", &apt), ("id", "echo 0")]);
     let output = script("deps.sh", folder.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let said = std::fs::read_to_string(log.path()).unwrap();
     assert!(was_there || said.contains("install 101"), "a package's service would have been started: {said}");
-    assert_eq!(Path::new(policy).exists(), was_there);
+    assert!(said.contains("create_main_cluster = false"), "a cluster would have been made: {said}");
+    assert_eq!((Path::new(policy).exists(), Path::new(cluster).exists()), (was_there, false));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod cold_start;
 mod idle_memory;
+mod inventory;
 mod tftp;
 
 use crate::contestants::{Contestant, Programs};
@@ -25,5 +26,22 @@ pub trait Case {
 
 /// Every case.
 pub fn all() -> Vec<Box<dyn Case>> {
-    vec![Box::new(cold_start::ColdStart), Box::new(idle_memory::IdleMemory), Box::new(tftp::Tftp)]
+    vec![
+        Box::new(cold_start::ColdStart),
+        Box::new(idle_memory::IdleMemory),
+        Box::new(tftp::Tftp),
+        inventory_of(1000),
+        inventory_of(100_000),
+    ]
+}
+
+/// The large hall is filled once, whatever the number of rounds: that takes minutes.
+fn inventory_of(machines: u64) -> Box<dyn Case> {
+    let large = machines > 10_000;
+    let (name, about) = if large {
+        ("inventory_large", "100,000 machines report; ten unchanged reports more of a thousand; pages, searches, single nodes")
+    } else {
+        ("inventory", "1,000 machines report; ten unchanged reports more of each; pages, searches, single nodes")
+    };
+    Box::new(inventory::OfMachines { machines, name, about, rounds: if large { 1 } else { u32::MAX } })
 }

@@ -3,6 +3,7 @@
 pub mod async_tftp;
 mod dnsmasq;
 mod overture;
+mod stores;
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ pub trait Contestant: Sync {
 }
 
 /// Every contestant.
-pub const ALL: [&dyn Contestant; 3] = [&overture::Overture, &dnsmasq::Dnsmasq, &async_tftp::AsyncTftp];
+pub const ALL: [&dyn Contestant; 6] =
+    [&overture::Overture, &dnsmasq::Dnsmasq, &async_tftp::AsyncTftp, &stores::OnSqlite, &stores::OnPostgres, &stores::SqliteAlone];
 
 /// What a contestant is given.
 pub struct Setup<'a> {

@@ -15,6 +15,7 @@ mod cases;
 mod cleanup;
 mod contestants;
 mod cpu;
+mod fleet;
 mod hall;
 mod memory;
 mod report;

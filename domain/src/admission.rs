@@ -1,6 +1,6 @@
 //! Who is answered at all, and what a boot gets. The node's record and the site decide; the request does not.
 
-use crate::identity::Identity;
+use crate::identity::{Identity, same_uuid};
 use crate::mac::MacAddr;
 use crate::node::Known;
 use crate::order::Order;
@@ -49,7 +49,8 @@ pub fn declared<'s>(site: &'s Site, claimed: Claimed<'_>, node: Option<&Known>) 
             .serial
             .as_deref()
             .is_some_and(|serial| claimed.serial == Some(serial) || identity.is_some_and(|id| id.serial.as_deref() == Some(serial)));
-        let by_uuid = declared.uuid.is_some_and(|uuid| claimed.uuid == Some(uuid) || identity.is_some_and(|id| id.uuid == Some(uuid)));
+        let is_it = |uuid| declared.uuid.is_some_and(|declared| same_uuid(declared, uuid));
+        let by_uuid = claimed.uuid.is_some_and(is_it) || identity.and_then(|id| id.uuid).is_some_and(is_it);
         let by_mac = declared.mac.is_some_and(|mac| claimed.mac == Some(mac) || identity.is_some_and(|id| id.macs.contains(&mac)));
         by_serial || by_uuid || by_mac
     })
@@ -61,7 +62,7 @@ pub fn declared<'s>(site: &'s Site, claimed: Claimed<'_>, node: Option<&Known>) 
 pub fn answers_to(declared: &DeclaredNode, identity: &Identity) -> bool {
     match (&declared.serial, &identity.serial, declared.uuid, identity.uuid) {
         (Some(declared), Some(serial), ..) => declared == serial,
-        (.., Some(declared), Some(uuid)) => declared == uuid,
+        (.., Some(declared), Some(uuid)) => same_uuid(declared, uuid),
         _ => declared.mac.is_some_and(|mac| identity.macs.contains(&mac)),
     }
 }
@@ -94,6 +95,7 @@ pub fn boot_target(site: &Site, network: &Network, claimed: Claimed<'_>, node: O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::NodeId;
     use std::collections::BTreeMap;
 
     fn site(unknown: Unknown) -> Site {
@@ -107,7 +109,7 @@ mod tests {
             unknown,
             lease_seconds: 600,
         };
-        let w1 = DeclaredNode { name: "w1".into(), serial: Some("VM-1".into()), uuid: None, mac: None, address: None };
+        let w1 = DeclaredNode { name: "w1".into(), serial: Some("VM-1".into()), ..DeclaredNode::default() };
         Site { name: "s".into(), networks: BTreeMap::from([("n".into(), network)]), nodes: vec![w1], ..Site::default() }
     }
 
@@ -127,10 +129,27 @@ mod tests {
     }
 
     #[test]
+    fn a_declared_uuid_is_known_in_either_byte_order() {
+        let uuid: Uuid = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".parse().expect("uuid");
+        let turned: Uuid = "ae4f1df8-ec7d-d011-a765-00a0c91e6bf6".parse().expect("uuid");
+        let w2 = DeclaredNode { name: "w2".into(), uuid: Some(uuid), ..DeclaredNode::default() };
+        let site = Site { nodes: vec![w2.clone()], ..site(Unknown::Ignore) };
+        for said in [uuid, turned] {
+            let claimed = Claimed { uuid: Some(said), ..Claimed::default() };
+            assert_eq!(declared(&site, claimed, None), Some(&w2), "{said}");
+            let known = Known { id: NodeId(Uuid::nil()), label: "w2".into(), identity: Identity::new(Some(said), None, []), order: None };
+            assert_eq!(declared(&site, Claimed::default(), Some(&known)), Some(&w2), "{said}");
+            assert!(answers_to(&w2, &known.identity), "{said}");
+        }
+        let other = Claimed { uuid: Some(Uuid::from_u128(0xab << 64 | 1)), ..Claimed::default() };
+        assert_eq!(declared(&site, other, None), None);
+    }
+
+    #[test]
     fn a_name_follows_the_strongest_sign_that_both_sides_have() {
         let (uuid, other) = (Uuid::from_u128(0xab << 64 | 1), Uuid::from_u128(0xab << 64 | 2));
         let (mac, other_mac) = (MacAddr([0x52, 0x54, 0, 0, 0, 1]), MacAddr([0x52, 0x54, 0, 0, 0, 2]));
-        let w1 = DeclaredNode { name: "w1".into(), serial: Some("A1".into()), uuid: Some(uuid), mac: Some(mac), address: None };
+        let w1 = DeclaredNode { name: "w1".into(), serial: Some("A1".into()), uuid: Some(uuid), mac: Some(mac), ..DeclaredNode::default() };
         let only_mac = DeclaredNode { serial: None, uuid: None, ..w1.clone() };
         for (what, declared, machine, expected) in [
             ("everything agrees", &w1, Identity::new(Some(uuid), Some("A1"), [mac]), true),

@@ -24,6 +24,12 @@ impl MacAddr {
     pub fn is_a_machines(&self) -> bool {
         self.0[0] & 1 == 0 && self.0 != [0; 6]
     }
+
+    /// Whether it stays with the card: a maker burnt it in, or QEMU gave it (52:54:00), whose machines keep theirs. Other
+    /// locally administered addresses are chosen by software, some at each start. (IEEE 802, the U/L bit of the first byte.)
+    pub fn is_permanent(&self) -> bool {
+        self.0[0] & 2 == 0 || self.0.starts_with(&[0x52, 0x54, 0])
+    }
 }
 
 impl fmt::Display for MacAddr {

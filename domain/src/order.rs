@@ -16,6 +16,8 @@ pub enum OrderKind {
     PowerOff,
     /// Restart from the local disk, now and at each later boot, until another order is given.
     LocalDisk,
+    /// Test the hardware; see [`Order::test`].
+    Test,
 }
 
 impl OrderKind {
@@ -23,6 +25,21 @@ impl OrderKind {
     pub fn is_done_once(&self) -> bool {
         matches!(self, Self::Reboot | Self::PowerOff)
     }
+}
+
+/// What a burn-in tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TestPlan {
+    /// Patterns in free memory.
+    pub memory: bool,
+    /// Known results on every processor.
+    pub cpu: bool,
+    /// Reading from every disk. Nothing is ever written to one.
+    pub disks: bool,
+    /// Fetching from the service over every port.
+    pub network: bool,
+    /// The longest that each may take, seconds.
+    pub seconds: u32,
 }
 
 /// An order as the node's record holds it.
@@ -36,6 +53,9 @@ pub struct Order {
     pub given: Timestamp,
     /// When the agent said that it would do it.
     pub taken: Option<Timestamp>,
+    /// What is to be tested, with [`OrderKind::Test`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<TestPlan>,
 }
 
 impl Order {
@@ -60,7 +80,8 @@ mod tests {
 
     #[test]
     fn an_order_is_told_until_it_is_taken() {
-        let mut order = Order { id: OrderId(Uuid::from_u128(7)), kind: OrderKind::Reboot, given: Timestamp::UNIX_EPOCH, taken: None };
+        let mut order =
+            Order { id: OrderId(Uuid::from_u128(7)), kind: OrderKind::Reboot, given: Timestamp::UNIX_EPOCH, taken: None, test: None };
         assert_eq!(Order::to_tell(None), (OrderKind::Wait, None));
         assert_eq!(Order::to_tell(Some(&order)), (OrderKind::Reboot, Some(order.id)));
         order.taken = Some(Timestamp::UNIX_EPOCH);
@@ -69,8 +90,13 @@ mod tests {
 
     #[test]
     fn only_the_local_disk_outlasts_its_taking() {
-        let order =
-            |kind| Order { id: OrderId(Uuid::from_u128(7)), kind, given: Timestamp::UNIX_EPOCH, taken: Some(Timestamp::UNIX_EPOCH) };
+        let order = |kind| Order {
+            id: OrderId(Uuid::from_u128(7)),
+            kind,
+            given: Timestamp::UNIX_EPOCH,
+            taken: Some(Timestamp::UNIX_EPOCH),
+            test: None,
+        };
         assert!(Order::sends_to_local_disk(Some(&order(OrderKind::LocalDisk))));
         assert!(!Order::sends_to_local_disk(Some(&order(OrderKind::Reboot))));
         assert!(!Order::sends_to_local_disk(None));

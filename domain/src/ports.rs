@@ -5,11 +5,11 @@
 
 use crate::boot::Boot;
 use crate::clock::Timestamp;
-use crate::identity::Identity;
+use crate::history::{HardwareTest, KeptReport, PastReport, Retention, Snapshot};
 use crate::ids::{BootId, NodeId, RevisionId};
 use crate::lease::Lease;
 use crate::mac::MacAddr;
-use crate::node::{Brief, Known, Listed, Node};
+use crate::node::{Known, Node};
 use crate::site::Site;
 use crate::ticket::{ClaimRefused, KeyFingerprint, Ticket};
 use crate::timeline::{Step, Timeline};
@@ -25,7 +25,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The store could not be reached or could not write; trying again later may help. Nothing was changed.
+    /// The store could not be reached or could not write; trying again later may help. Nothing was changed, unless the
+    /// connection to a server broke while it was committing: whoever must know reads the record again.
     #[error("the store could not {attempted}")]
     Unavailable {
         /// What was tried: "keep a lease".
@@ -95,29 +96,49 @@ pub struct Page<T> {
     pub next: Option<NodeId>,
 }
 
-/// Keeps nodes.
+/// Keeps nodes, their reports and the tests of their hardware.
 #[async_trait]
 pub trait NodeStore: Send + Sync {
     /// One node.
     async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError>;
-    /// The node of that name.
-    async fn node_named(&self, name: &str) -> Result<Option<Node>, StoreError>;
-    /// Nodes that share the UUID, the serial or a network card.
-    async fn nodes_like(&self, identity: &Identity) -> Result<Vec<Node>, StoreError>;
-    /// Nodes by id, those after `after`, at most `limit`, without what their reports say in full: a page of those would
-    /// be gigabytes in the worst case.
-    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Listed>, StoreError>;
-    /// The same without any hardware: all of them fit in memory, and are read at each start.
-    async fn known_nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Brief>, StoreError>;
+    /// Nodes by id, those after `after`, at most `limit`. All of them fit in memory, and are read at each start.
+    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Node>, StoreError>;
     /// Keeps a node whose version is one above the one in the store, or 1 if it is new; [`StoreError::Changed`]
     /// when it is not, [`StoreError::NameTaken`] when its name is another's.
     async fn keep_node(&self, node: &Node) -> Result<(), StoreError>;
+    /// Keeps a node by the same rules together with its newest report, whose number is `node.reports`: both or neither.
+    async fn keep_report(&self, node: &Node, report: &KeptReport) -> Result<(), StoreError>;
     /// Keeps when a node was last heard. That is no change of the node: its version stays, and so does the time when it
     /// is the later one already. A node that is not there is not heard, which is no error.
     async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError>;
-    /// Forgets a node, its name and all that is looked up of it, if it still has this version; [`StoreError::Changed`]
+    /// Forgets a node, its name, its history and its tests, if it still has this version; [`StoreError::Changed`]
     /// when it has another. A node that is not there is forgotten already, which is no error.
     async fn forget_node(&self, id: NodeId, expected_version: u64) -> Result<(), StoreError>;
+
+    /// A node's document as it was at a moment, or as it is now; none when there was none yet, or it is not kept any more.
+    async fn snapshot(&self, id: NodeId, at: Option<Timestamp>) -> Result<Option<Snapshot>, StoreError>;
+    /// The same after one of its reports, by number.
+    async fn snapshot_after(&self, id: NodeId, number: u64) -> Result<Option<Snapshot>, StoreError>;
+    /// The same for all nodes, by id, those after `after`, at most `limit`; nodes that had none are left out. At most
+    /// `most_bytes` of documents, but always one: a page may be shorter.
+    async fn snapshots(
+        &self,
+        at: Option<Timestamp>,
+        after: Option<NodeId>,
+        limit: usize,
+        most_bytes: usize,
+    ) -> Result<Page<(NodeId, Snapshot)>, StoreError>;
+    /// A node's reports, newest first, those before number `before`, at most `limit`.
+    async fn reports(&self, id: NodeId, before: Option<u64>, limit: usize) -> Result<Vec<PastReport>, StoreError>;
+    /// The nodes whose document was changed by a report after a moment, by id, those after `after`, at most `limit`.
+    async fn changed_since(&self, since: Timestamp, after: Option<NodeId>, limit: usize) -> Result<Page<NodeId>, StoreError>;
+    /// Lets go of old history, a bounded part at a time; returns how many reports went, 0 when nothing is left to go.
+    async fn prune(&self, retention: &Retention) -> Result<u64, StoreError>;
+
+    /// Keeps a test as it is now, in place of what was kept of it. A node that is not there is [`StoreError::Changed`].
+    async fn keep_test(&self, node: NodeId, test: &HardwareTest) -> Result<(), StoreError>;
+    /// A node's tests, newest first, at most `limit`. The store keeps a bounded number of each node, the newest.
+    async fn tests(&self, node: NodeId, limit: usize) -> Result<Vec<HardwareTest>, StoreError>;
 }
 
 /// One accepted version of the site.
@@ -173,9 +194,27 @@ pub trait AnswerStore: Send + Sync {
     async fn keep_answer(&self, answer: &Answered) -> Result<(), StoreError>;
 }
 
+/// Why a service only watches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObserveOnly {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: `restored from a backup of 2026-11-20T08:00:00Z`.
+    pub reason: String,
+}
+
+/// Keeps whether the store was restored and nobody has looked at it yet.
+#[async_trait]
+pub trait ObserveStore: Send + Sync {
+    /// Whether the service is to watch only.
+    async fn observe_only(&self) -> Result<Option<ObserveOnly>, StoreError>;
+    /// A person has looked: the service may act again.
+    async fn end_observing(&self) -> Result<(), StoreError>;
+}
+
 /// All that a store keeps.
-pub trait Store: LeaseStore + BootStore + NodeStore + SiteStore + AnswerStore {}
-impl<T: LeaseStore + BootStore + NodeStore + SiteStore + AnswerStore> Store for T {}
+pub trait Store: LeaseStore + BootStore + NodeStore + SiteStore + AnswerStore + ObserveStore {}
+impl<T: LeaseStore + BootStore + NodeStore + SiteStore + AnswerStore + ObserveStore> Store for T {}
 
 /// Why an agent's ticket was not accepted.
 #[derive(Debug, thiserror::Error)]

@@ -1,25 +1,23 @@
-//! Takes in a report: read, recognise, keep, and only then answer.
+//! Takes in a report from an agent: read, recognise, keep, and only then answer.
 
 use crate::agents::NotItsNode;
 use crate::counters::Happened;
 use crate::owner::Inventory;
+use crate::remember::{Incoming, Said};
+use crate::summary::in_words;
 use crate::translate::{self, ReadError};
 use domain::boot::Boot;
-use domain::identity::{Recognised, recognise};
-use domain::node::{Node, Seen};
+use domain::node::Origin;
 use domain::ports::StoreError;
 use domain::ticket::KeyFingerprint;
 use domain::timeline::printable;
 use domain::{BootId, NodeId};
 use inventory_wire::{Accepted, Report};
 use std::net::Ipv4Addr;
-use uuid::Uuid;
 
 /// Above this many bytes a report is read beside the threads that serve everything else: half a megabyte of JSON takes
 /// milliseconds.
 const SMALL: usize = 64 * 1024;
-/// How often a report is tried again when its node was changed by somebody else meanwhile.
-const MOST_TRIES: usize = 16;
 
 /// Why a report was not taken in. Nothing of it was kept.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +26,9 @@ pub enum ReportError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// It names another boot than the ticket's.
-    #[error("the report names boot `{named}`, and its ticket belongs to boot {boot}: send the `boot` of the kernel command line")]
+    #[error("the report names {named}, and its ticket belongs to boot {boot}: send the `boot` of the kernel command line")]
     OtherBoot {
-        /// The boot it names, printable.
+        /// The boot it names, printable: "boot `7`", or "no boot".
         named: String,
         /// The boot of its ticket.
         boot: BootId,
@@ -38,16 +36,24 @@ pub enum ReportError {
     /// Another boot has reported as the same node since.
     #[error(transparent)]
     Superseded(NotItsNode),
+    /// It amends something that is not there.
+    #[error("there is nothing that this report could amend: {why}; send a whole report, without `amends`")]
+    NothingToAmend {
+        /// Why: "nothing was reported in this boot".
+        why: &'static str,
+    },
     /// Nothing in it identifies a machine.
     #[error(
         "this machine has no usable serial, UUID or network card: set a serial in its firmware, or check that the ramdisk has its network driver"
     )]
     Nameless,
     /// It fits several nodes.
-    #[error("this machine fits several nodes equally well: {}; compare their serials and UUIDs with the machine's", list(.candidates))]
+    #[error("it cannot be told which node this machine is, {because}: {}; compare their serials and UUIDs with the machine's", list(.candidates))]
     Ambiguous {
         /// The nodes.
         candidates: Vec<NodeId>,
+        /// Why not: "it fits several nodes equally well".
+        because: &'static str,
     },
     /// It is of a new machine, and as many nodes are known as there may be.
     #[error(
@@ -67,27 +73,20 @@ fn list(ids: &[NodeId]) -> String {
 }
 
 impl ReportError {
-    fn happened(&self) -> Happened {
+    pub(crate) fn happened(&self) -> Happened {
         match self {
             Self::Read(ReadError::Version { .. }) => Happened::Version,
-            Self::Read(ReadError::TooMany { .. }) => Happened::TooLarge,
+            Self::Read(ReadError::TooMany { .. } | ReadError::TooLong { .. }) => Happened::TooLarge,
             Self::Read(ReadError::Malformed { .. }) => Happened::Malformed,
             Self::OtherBoot { .. } => Happened::OtherBoot,
             Self::Superseded(why) => why.happened(),
+            Self::NothingToAmend { .. } => Happened::NothingToAmend,
             Self::Nameless => Happened::Nameless,
             Self::Ambiguous { .. } => Happened::Ambiguous,
             Self::Full { .. } => Happened::Full,
             Self::Store(_) => Happened::Unavailable,
         }
     }
-}
-
-/// Which node a report is of.
-struct Match {
-    node: Option<Node>,
-    because: &'static str,
-    /// Whether it says it is another node than the one that this boot reported as before.
-    contradicts: bool,
 }
 
 impl Inventory {
@@ -105,95 +104,63 @@ impl Inventory {
     }
 
     async fn take_in(&self, boot: &Boot, from: Ipv4Addr, key: KeyFingerprint, bytes: Vec<u8>) -> Result<Accepted, ReportError> {
-        let report = parse(bytes).await?;
-        if report.boot.parse() != Ok(boot.id) {
-            return Err(ReportError::OtherBoot { named: printable(&report.boot, 60), boot: boot.id });
-        }
-        let seen = translate::seen(report, boot.id, key, from)?;
-        let one_at_a_time = self.recognising.lock().await;
-        let (node, because) = self.remember(boot, seen).await?;
-        drop(one_at_a_time);
+        let said = understood(bytes, |report| names(report, boot.id)).await?;
+        let amends = matches!(said, Said::Amends(_));
+        let origin = Origin::Boot { boot: boot.id, key, address: from };
+        let again = self.index.of_boot(boot.id).is_some();
+        let kept = self.remember(Incoming { boot: Some(boot), origin, said }).await?;
 
-        self.counters.count(if node.version == 1 { Happened::AcceptedNew } else { Happened::AcceptedKnown });
-        self.boots.reported(boot.id, boot.mac, node.id);
-        let label = printable(&node.label(), 80);
-        let what = format!("reported its hardware: {}; it is node {label}", translate::in_words(&node.summary));
-        tracing::info!(node.id = %node.id, node.mac = %boot.mac, "{label} {what}");
-        self.boots.note(boot.id, "report", what, Some(because.to_owned()));
-        Ok(Accepted { node: node.id.to_string(), name: node.name })
-    }
-
-    /// Recognises the machine and keeps what was seen of it.
-    async fn remember(&self, boot: &Boot, seen: Seen) -> Result<(Node, &'static str), ReportError> {
-        let mut may_name = true;
-        for _ in 0..MOST_TRIES {
-            let now = self.clock.now();
-            let found = self.recognised(boot, &seen).await?;
-            let mut node = match found.node {
-                Some(known) if found.contradicts => {
-                    self.contradiction(boot, &known);
-                    Node { identity: known.identity.clone(), ..known.seen_again(seen.clone(), now) }
-                }
-                Some(known) => known.seen_again(seen.clone(), now),
-                None if self.index.len() >= self.most_nodes => return Err(ReportError::Full { most: self.most_nodes }),
-                None => Node::first_seen(NodeId(Uuid::now_v7()), None, seen.clone(), now),
-            };
-            let gets_name = may_name && node.name.is_none();
-            if gets_name {
-                node.name = self.declared_name(&node.identity, Some(node.id));
-            }
-            match self.keep(node).await {
-                Ok(node) => return Ok((node, found.because)),
-                Err(StoreError::NameTaken { .. }) if gets_name => may_name = false,
-                Err(StoreError::Changed) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Changed.into())
-    }
-
-    /// The node that the report is of. A boot that has reported stays the node it was, whatever it says later.
-    async fn recognised(&self, boot: &Boot, seen: &Seen) -> Result<Match, ReportError> {
-        let reported_as = match self.node_of(boot) {
-            Ok(id) => self.store.node(id).await?,
-            Err(NotItsNode::Unknown) => None,
-            Err(superseded) => return Err(ReportError::Superseded(superseded)),
+        self.counters.count(if kept.new { Happened::AcceptedNew } else { Happened::AcceptedKnown });
+        self.boots.reported(boot.id, boot.mac, kept.node.id);
+        let label = printable(&kept.node.label(), 80);
+        let what = match amends {
+            false => format!("reported its hardware: {}; it is node {label}", in_words(&kept.node.summary)),
+            true => format!("reported more of its hardware; it is node {label}"),
         };
-        let alike: Vec<_> = self.store.nodes_like(&seen.identity).await?.into_iter().map(|node| (node.id, node.identity)).collect();
-        let recognised = recognise(&seen.identity, &alike);
-        if let Some(node) = reported_as {
-            let contradicts = match &recognised {
-                Recognised::Known(other, _) => *other != node.id,
-                Recognised::Ambiguous(_) => true,
-                Recognised::New | Recognised::Nameless => false,
-            };
-            return Ok(Match { node: Some(node), because: "it reported in this boot before", contradicts });
+        // Thousands of machines that only say that nothing has changed are no news.
+        if kept.changed {
+            tracing::info!(node.id = %kept.node.id, node.mac = %boot.mac, "{label} {what}");
+        } else {
+            tracing::debug!(node.id = %kept.node.id, node.mac = %boot.mac, "{label} {what}, the same as before");
         }
-        match recognised {
-            Recognised::Known(id, because) => Ok(Match { node: self.store.node(id).await?, because, contradicts: false }),
-            Recognised::New => Ok(Match { node: None, because: "no node like it was seen before", contradicts: false }),
-            Recognised::Nameless => Err(ReportError::Nameless),
-            Recognised::Ambiguous(candidates) => Err(ReportError::Ambiguous { candidates }),
+        // Nor do they explain anything.
+        if kept.changed || !again {
+            self.boots.note(boot.id, "report", what, Some(kept.because.to_owned()));
         }
-    }
-
-    /// Facts are taken from whoever owns the key; a second node's identity is not, or the first report of that node's
-    /// own machine would fit two nodes.
-    fn contradiction(&self, boot: &Boot, node: &Node) {
-        let sentence = "its report names the serial or UUID of another node: what identifies it was left as it was";
-        self.refuse(Happened::Contradiction, || {
-            format!("{}, {}: {sentence}; start it again to have it recognised anew", boot.mac, printable(&node.label(), 80))
-        });
-        self.boots.note(boot.id, "refused", sentence.into(), Some("a boot that has reported stays the same node".into()));
+        Ok(Accepted { node: kept.node.id.to_string(), name: kept.node.name.clone() })
     }
 }
 
-async fn parse(bytes: Vec<u8>) -> Result<Report, ReadError> {
-    if bytes.len() <= SMALL {
-        return translate::read(&bytes);
+/// A report of an agent names the boot it belongs to.
+fn names(report: &Report, boot: BootId) -> Result<(), ReportError> {
+    match &report.boot {
+        Some(named) if named.parse() == Ok(boot) => Ok(()),
+        Some(named) => Err(ReportError::OtherBoot { named: format!("boot `{}`", printable(named, 60)), boot }),
+        None => Err(ReportError::OtherBoot { named: "no boot".into(), boot }),
     }
-    match tokio::task::spawn_blocking(move || translate::read(&bytes)).await {
-        Ok(report) => report,
+}
+
+/// What a report says, if it passes a check.
+pub(crate) async fn understood<E>(bytes: Vec<u8>, check: impl Fn(&Report) -> Result<(), E>) -> Result<Said, E>
+where
+    E: From<ReadError>,
+{
+    let large = bytes.len() > SMALL;
+    let report = beside(large, move || translate::read(&bytes)).await?;
+    check(&report)?;
+    if report.amends {
+        return Ok(Said::Amends(Box::new(report)));
+    }
+    Ok(Said::Whole(Box::new(beside(large, move || translate::whole(report)).await?)))
+}
+
+/// Does something here, or, if it takes long, on a thread where nothing waits for it.
+pub(crate) async fn beside<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if !long {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
         Err(ended) => match ended.try_into_panic() {
             // This request ends as it would have without the other thread.
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -44,6 +44,8 @@ happened!(
     OtherBoot = "refused_other_boot",
     /// A later boot has reported as the same node.
     Superseded = "refused_superseded",
+    /// The report amends something that is not there.
+    NothingToAmend = "refused_nothing_to_amend",
     /// Nothing in the report identifies a machine.
     Nameless = "refused_nameless",
     /// The report fits several nodes.
@@ -64,6 +66,10 @@ happened!(
     OrderGiven = "orders_given",
     /// An order was taken by an agent.
     OrderTaken = "orders_taken",
+    /// A test of a node's hardware came to its end.
+    TestFinished = "tests_finished",
+    /// A report was imported by an operator.
+    Imported = "reports_imported",
     /// A node was forgotten by an operator.
     Forgotten = "nodes_forgotten",
 );

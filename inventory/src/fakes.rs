@@ -1,7 +1,8 @@
-//! A hall for tests: a store in memory, boots that keep the ticket's rules, a clock that is set, and machines.
+//! A hall for tests: the store of [`crate::fake_store`], boots that keep the ticket's rules, a clock that is set, and machines.
 
 #![allow(clippy::unwrap_used)]
 
+use crate::fake_store::FakeStore;
 use crate::{AgentPeer, Inventory, agent_routes};
 use async_trait::async_trait;
 use axum::Router;
@@ -9,121 +10,22 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use domain::boot::{Asker, Boot, Speaker};
 use domain::clock::Clock;
-use domain::identity::Identity;
-use domain::node::{Brief, Listed, Node};
-use domain::ports::{Boots, ClaimError, NodeStore, Page, StoreError};
+use domain::document::Document;
+use domain::node::Node;
+use domain::ports::{Boots, ClaimError, NodeStore, StoreError};
 use domain::site::{DeclaredNode, Site};
 use domain::ticket::{ClaimRefused, KeyFingerprint, Ticket};
 use domain::{BootId, MacAddr, NodeId, Timestamp};
 use http_body_util::BodyExt;
 use inventory_wire::Accepted;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tower::ServiceExt;
 use uuid::Uuid;
-
-#[derive(Default)]
-pub(crate) struct FakeStore {
-    pub(crate) nodes: Mutex<BTreeMap<NodeId, Node>>,
-    pub(crate) writes: AtomicU64,
-    failing: AtomicBool,
-}
-
-impl FakeStore {
-    pub(crate) fn fail(&self, failing: bool) {
-        self.failing.store(failing, Ordering::SeqCst);
-    }
-
-    /// Lets others run in between, as a real store does, and fails when it should.
-    async fn work(&self) -> Result<(), StoreError> {
-        tokio::task::yield_now().await;
-        match self.failing.load(Ordering::SeqCst) {
-            true => Err(StoreError::Unavailable { attempted: "do its work", source: "the disk is full".into() }),
-            false => Ok(()),
-        }
-    }
-
-    async fn page<T>(&self, after: Option<NodeId>, limit: usize, part: impl Fn(&Node) -> T) -> Result<Page<T>, StoreError> {
-        self.work().await?;
-        let nodes = self.nodes.lock().unwrap();
-        let mut left = nodes.values().filter(|node| after.is_none_or(|after| node.id > after));
-        let items: Vec<_> = left.by_ref().take(limit).collect();
-        let next = left.next().and_then(|_| items.last().map(|node| node.id));
-        Ok(Page { items: items.into_iter().map(part).collect(), next })
-    }
-}
-
-#[async_trait]
-impl NodeStore for FakeStore {
-    async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
-        self.work().await?;
-        Ok(self.nodes.lock().unwrap().get(&id).cloned())
-    }
-    async fn node_named(&self, name: &str) -> Result<Option<Node>, StoreError> {
-        self.work().await?;
-        Ok(self.nodes.lock().unwrap().values().find(|node| node.name.as_deref() == Some(name)).cloned())
-    }
-    async fn nodes_like(&self, identity: &Identity) -> Result<Vec<Node>, StoreError> {
-        self.work().await?;
-        let like = |node: &&Node| {
-            let other = &node.identity;
-            (identity.uuid.is_some() && identity.uuid == other.uuid)
-                || (identity.serial.is_some() && identity.serial == other.serial)
-                || !identity.macs.is_disjoint(&other.macs)
-        };
-        Ok(self.nodes.lock().unwrap().values().filter(like).cloned().collect())
-    }
-    async fn nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Listed>, StoreError> {
-        self.page(after, limit, Node::listed).await
-    }
-    async fn known_nodes(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Brief>, StoreError> {
-        self.page(after, limit, Node::brief).await
-    }
-    async fn keep_node(&self, node: &Node) -> Result<(), StoreError> {
-        self.work().await?;
-        {
-            let mut nodes = self.nodes.lock().unwrap();
-            if nodes.get(&node.id).map_or(0, |old| old.version) + 1 != node.version {
-                return Err(StoreError::Changed);
-            }
-            if let Some(name) = &node.name
-                && nodes.values().any(|other| other.id != node.id && other.name.as_ref() == Some(name))
-            {
-                return Err(StoreError::NameTaken { name: name.clone() });
-            }
-            nodes.insert(node.id, node.clone());
-        }
-        self.writes.fetch_add(1, Ordering::SeqCst);
-        // Whoever asked is told a little later.
-        tokio::task::yield_now().await;
-        Ok(())
-    }
-    async fn keep_seen(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError> {
-        self.work().await?;
-        if let Some(node) = self.nodes.lock().unwrap().get_mut(&id) {
-            node.last_seen = node.last_seen.max(at);
-        }
-        self.writes.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-    async fn forget_node(&self, id: NodeId, expected_version: u64) -> Result<(), StoreError> {
-        self.work().await?;
-        {
-            let mut nodes = self.nodes.lock().unwrap();
-            if nodes.get(&id).is_some_and(|node| node.version != expected_version) {
-                return Err(StoreError::Changed);
-            }
-            nodes.remove(&id);
-        }
-        // Whoever asked is told a little later.
-        tokio::task::yield_now().await;
-        Ok(())
-    }
-}
 
 /// Boot, event, message, rule.
 pub(crate) type Note = (BootId, String, String, Option<String>);
@@ -131,6 +33,7 @@ pub(crate) type Note = (BootId, String, String, Option<String>);
 #[derive(Default)]
 pub(crate) struct FakeBoots {
     boots: Mutex<HashMap<Ticket, Boot>>,
+    tickets: Mutex<HashMap<BootId, Ticket>>,
     pub(crate) notes: Mutex<Vec<Note>>,
     failing: AtomicBool,
 }
@@ -162,7 +65,8 @@ impl Boots for FakeBoots {
         Ok(boot.clone())
     }
     fn reported(&self, boot: BootId, _: MacAddr, node: NodeId) {
-        self.boots.lock().unwrap().values_mut().filter(|known| known.id == boot).for_each(|known| known.node = Some(node));
+        let ticket = self.tickets.lock().unwrap()[&boot].clone();
+        self.boots.lock().unwrap().get_mut(&ticket).unwrap().node = Some(node);
     }
     fn note(&self, boot: BootId, event: &str, message: String, rule: Option<String>) {
         self.notes.lock().unwrap().push((boot, event.into(), message, rule));
@@ -189,6 +93,7 @@ pub(crate) struct Machine {
     pub(crate) uuid: Uuid,
     pub(crate) serial: Option<String>,
     pub(crate) mac: MacAddr,
+    pub(crate) disk: String,
     pub(crate) address: Ipv4Addr,
 }
 
@@ -198,12 +103,13 @@ pub(crate) fn machine(n: u16) -> Machine {
         uuid: Uuid::from_u128(0x6d1f_0000 << 64 | u128::from(n)),
         serial: Some(format!("VM-{n}")),
         mac: MacAddr([0x52, 0x54, 0, 0, high, low]),
+        disk: format!("DISK-{n}"),
         address: Ipv4Addr::new(10, 20, high, low),
     }
 }
 
 pub(crate) fn declared(name: &str, serial: &str) -> DeclaredNode {
-    DeclaredNode { name: name.into(), serial: Some(serial.into()), uuid: None, mac: None, address: None }
+    DeclaredNode { name: name.into(), serial: Some(serial.into()), ..DeclaredNode::default() }
 }
 
 /// An agent in one boot of a machine.
@@ -229,7 +135,7 @@ impl Agent {
         json!({ "report": 1, "boot": self.boot.to_string(), "gaps": [], "facts": {
             "system": { "manufacturer": "QEMU", "product": "PC", "serial": machine.serial, "uuid": machine.uuid.to_string() },
             "cpu": { "threads": 2 }, "memory": { "usable_bytes": 512u64 << 20 },
-            "disks": [{ "name": "vda", "size_bytes": 1u64 << 30 }],
+            "disks": [{ "name": "vda", "size_bytes": 1u64 << 30, "serial": machine.disk }],
             "nics": [{ "name": "eth0", "mac": machine.mac.to_string() }],
         }})
     }
@@ -287,6 +193,7 @@ impl Hall {
         let ticket = Ticket::from_random(*Uuid::new_v4().as_bytes());
         domain::ticket::issue(&mut boot, machine.address, Some(machine.address), ticket.clone()).unwrap();
         self.boots.boots.lock().unwrap().insert(ticket.clone(), boot);
+        self.boots.tickets.lock().unwrap().insert(id, ticket.clone());
         let peer = AgentPeer { address: (machine.address, 40_000).into(), key: KeyFingerprint(format!("key of {id}")) };
         let agent = Agent { boot: id, ticket, peer };
         self.agents.lock().unwrap().insert(machine.mac, agent.clone());
@@ -334,6 +241,12 @@ impl Hall {
 
     pub(crate) async fn node(&self, id: NodeId) -> Node {
         self.store.node(id).await.unwrap().unwrap()
+    }
+
+    /// The node's document as it is now, with its readings.
+    pub(crate) async fn document(&self, id: NodeId) -> Document {
+        let now = self.store.snapshot(id, None).await.unwrap().unwrap();
+        now.document.with_readings(&now.readings)
     }
 
     pub(crate) fn counted(&self, reason: &str) -> u64 {

@@ -2,7 +2,6 @@
 
 use crate::index::Index;
 use domain::NodeId;
-use domain::ports::StoreError;
 use domain::timeline::printable;
 
 /// A piece of an id has at least this many digits.
@@ -27,9 +26,6 @@ pub enum FindError {
         /// Their ids and what people call them, ten at most.
         candidates: Vec<(NodeId, String)>,
     },
-    /// The store could not read it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 fn shown(candidates: &[(NodeId, String)]) -> String {
@@ -89,7 +85,7 @@ mod tests {
             one.to_string()[..36 - 3].to_owned(),
         ];
         for way in ways {
-            assert_eq!(hall.inventory.find(&way).await.unwrap().id, one, "{way}");
+            assert_eq!(hall.inventory.find(&way).unwrap().id, one, "{way}");
         }
     }
 
@@ -99,13 +95,13 @@ mod tests {
         let ids = [hall.report_ok(&machine(1)).await.id(), hall.report_ok(&machine(2)).await.id()];
         for text in ["", "w1", "abc", "VM", "ff:ff:ff:ff:ff:ff", "00000000-0000-0000-0000-000000000000", "é\u{1b}[2J", &"a".repeat(10_000)]
         {
-            let error = hall.inventory.find(text).await.unwrap_err();
+            let error = hall.inventory.find(text).unwrap_err();
             assert!(matches!(error, FindError::NotFound { .. }), "{text}");
             let sentence = error.to_string();
             assert!(sentence.contains("overture nodes list") && sentence.len() < 300 && !sentence.contains(char::is_control), "{sentence}");
         }
         // UUIDv7: those made in the same minute begin alike.
-        let FindError::Ambiguous { candidates, .. } = hall.inventory.find(&ids[0].to_string()[..6]).await.unwrap_err() else {
+        let FindError::Ambiguous { candidates, .. } = hall.inventory.find(&ids[0].to_string()[..6]).unwrap_err() else {
             panic!("two nodes begin like this")
         };
         assert_eq!(candidates.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);

@@ -50,6 +50,9 @@ impl Inventory {
     /// # Errors
     /// When the store could not keep a name; those before are kept, and calling again goes on.
     pub async fn apply_site(&self, site: &Site) -> Result<usize, StoreError> {
+        for node in self.all_nodes() {
+            self.placing.put(&self.table, &node);
+        }
         let mut named = 0;
         for declared in &site.nodes {
             if self.index.named(&declared.name).is_some() {

@@ -1,13 +1,15 @@
 //! What an operator does with nodes: list, find, name, give an order, forget.
 
+use crate::burn_in::LONGEST_TEST;
 use crate::counters::Happened;
 use crate::find::{FindError, find};
 use crate::owner::{Change, Inventory, MOST_TRIES};
-use domain::node::{Listed, Node};
-use domain::order::{Order, OrderKind};
+use domain::node::Node;
+use domain::order::OrderKind;
 use domain::ports::{Page, StoreError};
 use domain::timeline::printable;
-use domain::{NodeId, OrderId};
+use domain::{NodeId, OrderId, Timestamp};
+use std::sync::Arc;
 
 /// The most nodes on one page.
 const MOST_LISTED: usize = 1000;
@@ -64,6 +66,21 @@ pub enum OrderError {
         /// Its id.
         id: NodeId,
     },
+    /// A test of nothing.
+    #[error("this test would test nothing: ask for at least one of memory, cpu, disks and network")]
+    NothingToTest,
+    /// A test that is over at once, or never.
+    #[error("a test of {seconds} seconds cannot be ordered: give each kind of test 1 to {LONGEST_TEST} seconds")]
+    TestTooLong {
+        /// What was asked for.
+        seconds: u32,
+    },
+    /// The agent that reported last did not say that it can.
+    #[error("{label} cannot test its hardware now: start it from the network into the ramdisk of this version, then order the test")]
+    CannotTest {
+        /// What a person calls the node.
+        label: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,33 +109,40 @@ pub enum ForgetError {
 }
 
 impl Inventory {
+    /// The present, by the service's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// One node, from memory.
+    pub fn node(&self, id: NodeId) -> Option<Arc<Node>> {
+        self.index.get(id)
+    }
+
+    /// All nodes, by id, from memory.
+    pub fn all_nodes(&self) -> Vec<Arc<Node>> {
+        self.index.page(None, usize::MAX - 1).items
+    }
+
     /// Nodes by id, those after `after`; `limit` is kept between 1 and 1000.
-    ///
-    /// # Errors
-    /// When the store cannot read them.
-    pub async fn list(&self, after: Option<NodeId>, limit: usize) -> Result<Page<Listed>, StoreError> {
-        let mut page = self.store.nodes(after, limit.clamp(1, MOST_LISTED)).await?;
-        page.items.iter_mut().for_each(|node| node.last_seen = self.last_heard(node.id, node.last_seen));
-        Ok(page)
+    pub fn list(&self, after: Option<NodeId>, limit: usize) -> Page<Arc<Node>> {
+        self.index.page(after, limit.clamp(1, MOST_LISTED))
     }
 
     /// The node of this name, id, first or last digits of an id (four at least), SMBIOS UUID, MAC address or serial.
     ///
     /// # Errors
-    /// When it fits none or several, or the store cannot read it.
-    pub async fn find(&self, text: &str) -> Result<Node, FindError> {
+    /// When it fits none or several.
+    pub fn find(&self, text: &str) -> Result<Arc<Node>, FindError> {
         let id = find(&self.index, text)?;
-        match self.store.node(id).await? {
-            Some(node) => Ok(self.as_heard(node)),
-            None => Err(FindError::NotFound { text: printable(text, 80) }),
-        }
+        self.index.get(id).ok_or_else(|| FindError::NotFound { text: printable(text, 80) })
     }
 
     /// Gives a node a name, or with `None` takes it away. With `expected_version` only if the node still has it.
     ///
     /// # Errors
     /// When the name is no DNS label or another's, the node is gone or was changed, or the store fails.
-    pub async fn rename(&self, id: NodeId, name: Option<&str>, expected_version: Option<u64>) -> Result<Node, RenameError> {
+    pub async fn rename(&self, id: NodeId, name: Option<&str>, expected_version: Option<u64>) -> Result<Arc<Node>, RenameError> {
         if let Some(name) = name
             && !domain::site::is_label(name)
         {
@@ -136,30 +160,16 @@ impl Inventory {
     }
 
     /// Gives a node an order in place of the one it has, and tells its agent if that waits. `order` is a fresh id; the
-    /// same id again changes nothing. [`OrderKind::Wait`] takes back whatever was ordered, also the local disk.
+    /// same id again changes nothing. [`OrderKind::Wait`] takes back whatever was ordered, also the local disk; a test is
+    /// ordered by [`Inventory::order_test`].
     ///
     /// # Errors
     /// When the node is gone or the store fails.
-    pub async fn give_order(&self, id: NodeId, kind: OrderKind, order: OrderId) -> Result<Node, OrderError> {
-        let given = self.clock.now();
-        // Nobody has to be told to go on waiting.
-        let taken = (kind == OrderKind::Wait).then_some(given);
-        let mut is_new = std::sync::atomic::AtomicBool::new(false);
-        let node = self
-            .change::<OrderError>(id, |node| {
-                let node = node.ok_or(OrderError::NotFound { id })?;
-                if node.order.is_some_and(|known| known.id == order) {
-                    return Ok(Change::Nothing(Box::new(node)));
-                }
-                is_new.store(true, std::sync::atomic::Ordering::Relaxed);
-                Ok(Change::Keep(Box::new(Node { order: Some(Order { id: order, kind, given, taken }), ..node })))
-            })
-            .await?;
-        if *is_new.get_mut() {
-            self.counters.count(Happened::OrderGiven);
-            self.boots.note(node.boot, "order", format!("an operator ordered it to {}", in_words(kind)), None);
+    pub async fn give_order(&self, id: NodeId, kind: OrderKind, order: OrderId) -> Result<Arc<Node>, OrderError> {
+        match kind {
+            OrderKind::Test => Err(OrderError::NothingToTest),
+            kind => self.order(id, kind, None, order).await,
         }
-        Ok(node)
     }
 
     /// Forgets a node; with `expected_version` only if it still has it. Returns what it was. A machine that still runs is
@@ -179,7 +189,9 @@ impl Inventory {
             }
             self.counters.count(Happened::Forgotten);
             tracing::info!(node.id = %id, "{} was forgotten, as an operator wanted", printable(&node.label(), 80));
-            self.boots.note(node.boot, "forgotten", "an operator had this node forgotten".into(), None);
+            if let Some(boot) = node.boot {
+                self.boots.note(boot, "forgotten", "an operator had this node forgotten".into(), None);
+            }
             return Ok(node);
         }
         Err(StoreError::Changed.into())
@@ -193,6 +205,7 @@ pub(crate) fn in_words(kind: OrderKind) -> &'static str {
         OrderKind::Reboot => "reboot",
         OrderKind::PowerOff => "power off",
         OrderKind::LocalDisk => "restart from its local disk",
+        OrderKind::Test => "test its hardware",
     }
 }
 
@@ -201,6 +214,7 @@ pub(crate) fn in_words(kind: OrderKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::fakes::{Hall, NodeOf, machine};
+    use domain::order::Order;
     use domain::ports::Directory;
     use uuid::Uuid;
 
@@ -224,7 +238,7 @@ mod tests {
         assert!(matches!(hall.inventory.rename(NodeId(Uuid::nil()), None, None).await, Err(RenameError::NotFound { .. })));
         assert_eq!(hall.inventory.rename(one, None, None).await.unwrap().name, None);
         assert_eq!(hall.inventory.rename(two, Some("w1"), None).await.unwrap().name.as_deref(), Some("w1"));
-        assert_eq!(hall.inventory.find("w1").await.unwrap().id, two);
+        assert_eq!(hall.inventory.find("w1").unwrap().id, two);
     }
 
     #[tokio::test]
@@ -275,20 +289,20 @@ mod tests {
         hall.store.fail(true);
         assert!(matches!(hall.inventory.forget(one, None).await, Err(ForgetError::Store(_))));
         hall.store.fail(false);
-        assert_eq!(hall.inventory.find("w1").await.unwrap().id, one, "what was not forgotten is known");
+        assert_eq!(hall.inventory.find("w1").unwrap().id, one, "what was not forgotten is known");
 
-        let before = hall.inventory.find("w1").await.unwrap();
-        assert_eq!(hall.inventory.forget(one, Some(2)).await.unwrap(), before);
+        let before = hall.inventory.find("w1").unwrap();
+        assert_eq!(hall.inventory.forget(one, Some(2)).await.unwrap(), *before);
         assert!(matches!(hall.inventory.forget(one, None).await, Err(ForgetError::NotFound { .. })));
         for restarted in [false, true] {
             if restarted {
                 hall.restart().await;
             }
             for text in ["w1", "VM-1", &one.to_string(), &machine(1).mac.to_string()] {
-                assert!(matches!(hall.inventory.find(text).await, Err(FindError::NotFound { .. })), "{text}");
+                assert!(matches!(hall.inventory.find(text), Err(FindError::NotFound { .. })), "{text}");
             }
             assert_eq!(hall.inventory.known(Some(machine(1).mac), Some(machine(1).uuid)), None);
-            assert_eq!((hall.inventory.count(), hall.inventory.list(None, 9).await.unwrap().items.len()), (1, 1));
+            assert_eq!((hall.inventory.count(), hall.inventory.list(None, 9).items.len()), (1, 1));
         }
         assert_eq!(hall.inventory.rename(two, Some("w1"), None).await.unwrap().name.as_deref(), Some("w1"));
     }
@@ -323,7 +337,7 @@ mod tests {
         assert!(matches!(hall.inventory.rename(id, Some("w1"), None).await, Err(RenameError::Store(_))));
         assert!(hall.inventory.give_order(id, OrderKind::LocalDisk, order_id(1)).await.is_err());
         hall.store.fail(false);
-        assert!(matches!(hall.inventory.find("w1").await, Err(FindError::NotFound { .. })));
+        assert!(matches!(hall.inventory.find("w1"), Err(FindError::NotFound { .. })));
         assert_eq!(hall.inventory.known(Some(machine(1).mac), None).unwrap().order, None);
     }
 }

@@ -1,16 +1,18 @@
 //! Gives waiting agents their orders, and hears that they were taken.
 
 use crate::agents::NotItsNode;
+use crate::burn_in::MOST_RESULTS;
 use crate::counters::Happened;
 use crate::operate::in_words;
 use crate::owner::{Change, Inventory};
 use domain::boot::Boot;
 use domain::node::Node;
-use domain::order::{Order, OrderKind};
+use domain::order::{Order, OrderKind, TestPlan};
 use domain::ports::StoreError;
 use domain::timeline::printable;
 use domain::{NodeId, OrderId};
 use inventory_wire::{Orders, Progress};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -30,10 +32,26 @@ pub enum ProgressError {
         order: String,
     },
     /// It says something that is not known here.
-    #[error("the state `{state}` of an order is not known here: send `taken` when the agent is about to do it")]
+    #[error(
+        "the state `{state}` of an order is not known here: send `taken` when the agent is about to do it, and of a test also `running` and `done`"
+    )]
     UnknownState {
         /// The state it names, printable.
         state: String,
+    },
+    /// A result says something that is not known here.
+    #[error("the {field} `{value}` of a result is not known here: see the document of this version of the agent's requests")]
+    UnknownResult {
+        /// Which field.
+        field: &'static str,
+        /// What it says, printable.
+        value: String,
+    },
+    /// More results than a machine has parts.
+    #[error("{found} results are more than the {MOST_RESULTS} that are kept of one test: send one for each part")]
+    TooManyResults {
+        /// How many.
+        found: usize,
     },
     /// It could not be kept.
     #[error(transparent)]
@@ -45,7 +63,8 @@ impl ProgressError {
         match self {
             Self::NotItsNode(why) => why.happened(),
             Self::OtherOrder { .. } => Happened::OtherOrder,
-            Self::UnknownState { .. } => Happened::Malformed,
+            Self::UnknownState { .. } | Self::UnknownResult { .. } => Happened::Malformed,
+            Self::TooManyResults { .. } => Happened::TooLarge,
             Self::Store(_) => Happened::Unavailable,
         }
     }
@@ -71,10 +90,10 @@ impl Inventory {
             let mut rings = std::pin::pin!(bell.notified());
             rings.as_mut().enable();
             id = self.node_of(boot)?;
-            let (order, _) = self.index.order(id).ok_or(NotItsNode::Unknown)?;
-            let (kind, order) = Order::to_tell(order.as_ref());
-            if kind != OrderKind::Wait {
-                return Ok(orders(kind, order));
+            let (order_now, _) = self.index.order(id).ok_or(NotItsNode::Unknown)?;
+            let (kind, order) = Order::to_tell(order_now.as_ref());
+            if kind != OrderKind::Wait && !self.watching.load(Ordering::SeqCst) {
+                return Ok(orders(kind, order, order_now.and_then(|order| order.test)));
             }
             tokio::select! {
                 () = rings => {}
@@ -82,8 +101,10 @@ impl Inventory {
                 () = self.stopping.cancelled() => break,
             }
         }
-        self.index.heard(id, self.clock.now());
-        Ok(orders(OrderKind::Wait, None))
+        let now = self.clock.now();
+        self.index.heard(id, now);
+        self.table.heard(id, now);
+        Ok(orders(OrderKind::Wait, None, None))
     }
 
     /// Notes that an agent takes its order. Said twice is said once.
@@ -97,8 +118,10 @@ impl Inventory {
 
     async fn take_order(&self, boot: &Boot, progress: &Progress) -> Result<(), ProgressError> {
         let id = self.node_of(boot)?;
-        if progress.state != "taken" {
-            return Err(ProgressError::UnknownState { state: printable(&progress.state, 40) });
+        let of_a_test = matches!(progress.state.as_str(), "running" | "done");
+        let unknown = || ProgressError::UnknownState { state: printable(&progress.state, 40) };
+        if !of_a_test && progress.state != "taken" {
+            return Err(unknown());
         }
         let other = || ProgressError::OtherOrder { order: printable(&progress.order, 60) };
         let named: OrderId = progress.order.parse().map_err(|_| other())?;
@@ -107,6 +130,7 @@ impl Inventory {
         let node = self.change::<ProgressError>(id, |node| {
             let node = node.ok_or(NotItsNode::Unknown)?;
             match node.order {
+                Some(order) if order.id == named && of_a_test && order.kind != OrderKind::Test => Err(unknown()),
                 Some(order) if order.id == named && order.taken.is_some() => Ok(Change::Nothing(Box::new(node))),
                 Some(order) if order.id == named => {
                     first.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -116,19 +140,22 @@ impl Inventory {
             }
         });
         let node = node.await?;
-        if *first.get_mut()
-            && let Some(order) = node.order
-        {
+        let Some(order) = node.order.filter(|order| order.id == named) else { return Ok(()) };
+        if *first.get_mut() {
             self.counters.count(Happened::OrderTaken);
             self.boots.note(boot.id, "order", format!("took the order to {}", in_words(order.kind)), None);
         }
-        Ok(())
+        match order.kind {
+            OrderKind::Test => self.test_progress(boot, id, progress, order).await,
+            _ => Ok(()),
+        }
     }
 
     /// Notes that a node was heard; in the store at most once a minute, and a store that fails is no reason to leave an
     /// agent without its orders.
     async fn heard(&self, id: NodeId) {
         let now = self.clock.now();
+        self.table.heard(id, now);
         if !self.index.heard(id, now) {
             return;
         }
@@ -138,15 +165,18 @@ impl Inventory {
     }
 }
 
-fn orders(kind: OrderKind, id: Option<OrderId>) -> Orders {
+fn orders(kind: OrderKind, id: Option<OrderId>, test: Option<TestPlan>) -> Orders {
     use inventory_wire::Order as Told;
     let order = match kind {
         OrderKind::Wait => Told::Wait,
         OrderKind::Reboot => Told::Reboot,
         OrderKind::PowerOff => Told::PowerOff,
         OrderKind::LocalDisk => Told::LocalDisk,
+        OrderKind::Test => Told::Test,
     };
-    Orders { order, id: id.map(|id| id.to_string()) }
+    let test =
+        test.map(|TestPlan { memory, cpu, disks, network, seconds }| inventory_wire::TestPlan { memory, cpu, disks, network, seconds });
+    Orders { order, id: id.map(|id| id.to_string()), test }
 }
 
 #[cfg(test)]

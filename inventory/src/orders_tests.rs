@@ -58,6 +58,19 @@ async fn without_an_order_the_answer_is_wait_after_the_time_asked_for_and_a_minu
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_only_watches_gives_no_order_and_gives_it_afterwards() {
+    let hall = Hall::new().await;
+    let id = hall.report_ok(&machine(1)).await.id();
+    let agent = hall.agent(&machine(1));
+    hall.inventory.give_order(id, OrderKind::Reboot, order_id(7)).await.unwrap();
+    hall.inventory.only_watch(true);
+    assert_eq!(ask(&hall, &agent, 1).await["order"], "wait");
+    hall.report_ok(&machine(1)).await;
+    hall.inventory.only_watch(false);
+    assert_eq!(ask(&hall, &agent, 1).await, json!({ "order": "reboot", "id": order_id(7) }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_of_the_service_lets_waiting_agents_go() {
     let hall = Arc::new(Hall::new().await);
     hall.report_ok(&machine(1)).await;
@@ -137,8 +150,8 @@ async fn a_question_moves_last_seen_at_once_and_the_store_once_a_minute() {
     for expected in 1..=59 {
         hall.clock.forward(1);
         ask(&hall, &agent, 0).await;
-        assert_eq!(since(hall.inventory.find("VM-1").await.unwrap().last_seen), expected);
-        assert_eq!(since(hall.inventory.list(None, 1).await.unwrap().items[0].last_seen), expected);
+        assert_eq!(since(hall.inventory.find("VM-1").unwrap().last_seen), expected);
+        assert_eq!(since(hall.inventory.list(None, 1).items[0].last_seen), expected);
     }
     assert_eq!((hall.store.writes.load(Ordering::SeqCst), since(hall.node(id).await.last_seen)), (1, 0));
     hall.clock.forward(1);
@@ -154,7 +167,7 @@ async fn a_question_moves_last_seen_at_once_and_the_store_once_a_minute() {
 async fn what_an_operator_has_seen_of_a_node_stays_true_while_its_agent_only_asks() {
     let hall = Hall::new().await;
     let id = hall.report_ok(&machine(1)).await.id();
-    let (agent, seen) = (hall.agent(&machine(1)), hall.inventory.find("VM-1").await.unwrap());
+    let (agent, seen) = (hall.agent(&machine(1)), hall.inventory.find("VM-1").unwrap());
     for _ in 0..3 {
         hall.clock.forward(61);
         ask(&hall, &agent, 0).await;

@@ -7,11 +7,15 @@ use crate::accept::ReportError;
 use crate::agents::{NotItsNode, TicketError};
 use crate::body::BodyError;
 use crate::find::FindError;
+use crate::history::HistoryError;
+use crate::import::ImportError;
+use crate::labels::LabelError;
 use crate::operate::{OrderError, RenameError};
 use crate::orders::ProgressError;
 use crate::problem::{Fault, Problem};
 use crate::translate::ReadError;
 use axum::http::{HeaderValue, StatusCode, header};
+use domain::NodeId;
 use domain::ports::{ClaimError, StoreError};
 use domain::ticket::ClaimRefused;
 use domain::timeline::printable;
@@ -28,9 +32,16 @@ impl Problem {
     }
 
     /// There is no room for the request now.
-    pub(crate) fn busy() -> Self {
-        let detail = "more reports are being read than there is room for: send it again";
+    pub(crate) fn busy(why: &str) -> Self {
+        let detail = format!("{why}: send it again");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once", detail).retry_after(RETRY_AFTER)
+    }
+
+    /// The same with the nodes that it may be about.
+    fn with_candidates(self, candidates: &[NodeId]) -> Self {
+        candidates.iter().take(10).fold(self, |problem, id| {
+            problem.with_fault(Fault { detail: format!("it may be node {id}"), key: Some(id.to_string()), ..Fault::default() })
+        })
     }
 
     /// A text that should be JSON of a certain shape is not.
@@ -94,25 +105,29 @@ impl From<&NotItsNode> for Problem {
     }
 }
 
+impl From<&ReadError> for Problem {
+    fn from(error: &ReadError) -> Self {
+        let new = |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, error.to_string());
+        match error {
+            ReadError::Malformed { source } => Self::malformed(source),
+            ReadError::Version { .. } => new("unsupported_version", "Unsupported version of a report"),
+            ReadError::TooMany { .. } => new("too_many_items", "More than one machine has"),
+            ReadError::TooLong { .. } => new("too_long", "The document would become too long"),
+        }
+    }
+}
+
 impl From<&ReportError> for Problem {
     fn from(error: &ReportError) -> Self {
         let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
         match error {
-            ReportError::Read(ReadError::Malformed { source }) => Self::malformed(source),
-            ReportError::Read(ReadError::Version { .. }) => {
-                new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported_version", "Unsupported version of a report")
-            }
-            ReportError::Read(ReadError::TooMany { .. }) => {
-                new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_items", "More than one machine has")
-            }
+            ReportError::Read(error) => error.into(),
             ReportError::OtherBoot { .. } => new(StatusCode::BAD_REQUEST, "other_boot", "The report is of another boot"),
             ReportError::Superseded(why) => why.into(),
+            ReportError::NothingToAmend { .. } => new(StatusCode::CONFLICT, "nothing_to_amend", "There is nothing to amend"),
             ReportError::Nameless => new(StatusCode::UNPROCESSABLE_ENTITY, "nameless", "Nothing identifies this machine"),
-            ReportError::Ambiguous { candidates } => {
-                let problem = new(StatusCode::UNPROCESSABLE_ENTITY, "ambiguous", "The machine fits several nodes");
-                candidates.iter().take(10).fold(problem, |problem, id| {
-                    problem.with_fault(Fault { detail: format!("it may be node {id}"), key: Some(id.to_string()), ..Fault::default() })
-                })
+            ReportError::Ambiguous { candidates, .. } => {
+                new(StatusCode::UNPROCESSABLE_ENTITY, "ambiguous", "It cannot be told which node this is").with_candidates(candidates)
             }
             // RFC 4918, 11.5: a condition that passes, unlike what is wrong with the report.
             ReportError::Full { .. } => {
@@ -130,6 +145,8 @@ impl From<&ProgressError> for Problem {
             ProgressError::NotItsNode(why) => why.into(),
             ProgressError::OtherOrder { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "other_order", "Not the order of this node"),
             ProgressError::UnknownState { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_state", "Unknown state of an order"),
+            ProgressError::UnknownResult { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_result", "Unknown result of a test"),
+            ProgressError::TooManyResults { .. } => new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_items", "More than one machine has"),
             ProgressError::Store(error) => error.into(),
         }
     }
@@ -157,7 +174,6 @@ impl From<&FindError> for Problem {
                     problem.with_fault(Fault { detail: printable(label, 80), key: Some(id.to_string()), ..Fault::default() })
                 })
             }
-            FindError::Store(error) => error.into(),
         }
     }
 }
@@ -178,9 +194,59 @@ impl From<&RenameError> for Problem {
 
 impl From<&OrderError> for Problem {
     fn from(error: &OrderError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
         match error {
-            OrderError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node", error.to_string()),
+            OrderError::NotFound { .. } => new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node"),
+            OrderError::NothingToTest | OrderError::TestTooLong { .. } => {
+                new(StatusCode::UNPROCESSABLE_ENTITY, "bad_test", "The test cannot be ordered")
+            }
+            OrderError::CannotTest { .. } => new(StatusCode::CONFLICT, "cannot_test", "The node cannot test its hardware now"),
             OrderError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<&ImportError> for Problem {
+    fn from(error: &ImportError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            ImportError::Read(error) => error.into(),
+            ImportError::Amends => new(StatusCode::UNPROCESSABLE_ENTITY, "amends", "This is no whole report"),
+            ImportError::Nameless => new(StatusCode::UNPROCESSABLE_ENTITY, "nameless", "Nothing identifies this machine"),
+            ImportError::Ambiguous { candidates, .. } => {
+                new(StatusCode::UNPROCESSABLE_ENTITY, "ambiguous", "It cannot be told which node this is").with_candidates(candidates)
+            }
+            ImportError::Full { .. } => {
+                new(StatusCode::INSUFFICIENT_STORAGE, "inventory_full", "The inventory is full").retry_after(RETRY_WHEN_FULL)
+            }
+            ImportError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<&LabelError> for Problem {
+    fn from(error: &LabelError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            LabelError::NotFound { .. } => new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node"),
+            LabelError::Changed { .. } => new(StatusCode::PRECONDITION_FAILED, "changed", "It was changed meanwhile"),
+            LabelError::Store(error) => error.into(),
+            _ => {
+                let fault = Fault { detail: error.to_string(), key: error.field().map(str::to_owned), ..Fault::default() };
+                new(StatusCode::UNPROCESSABLE_ENTITY, "bad_label", "The node cannot be labelled so").with_fault(fault)
+            }
+        }
+    }
+}
+
+impl From<&HistoryError> for Problem {
+    fn from(error: &HistoryError) -> Self {
+        let new = |status, kind, title| Self::new(status, kind, title, error.to_string());
+        match error {
+            HistoryError::NotFound { .. } => new(StatusCode::NOT_FOUND, "unknown_node", "Unknown node"),
+            HistoryError::NotKept { .. } => new(StatusCode::NOT_FOUND, "unknown_report", "The report is not kept"),
+            HistoryError::NoDocument { .. } => new(StatusCode::NOT_FOUND, "no_document", "No document is kept"),
+            HistoryError::Store(error) => error.into(),
         }
     }
 }

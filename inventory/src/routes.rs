@@ -7,13 +7,16 @@ use crate::counters::Happened;
 use crate::orders::LONGEST_WAIT;
 use crate::owner::Inventory;
 use crate::problem::{Problem, chain};
+use crate::test_data::{self, Streams};
+use axum::body::Body;
 use axum::extract::{Query, Request, State, rejection::QueryRejection};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use domain::boot::Boot;
-use inventory_wire::{MOST_BYTES, Order, Progress};
+use inventory_wire::{MOST_BYTES, Order, Progress, TIME_HEADER};
 use serde::Deserialize;
 use std::error::Error;
 use std::sync::Arc;
@@ -24,26 +27,38 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const ROOM_KIB: usize = 16 * 1024;
 /// How long a report waits for room, first come, first served: longer than slow senders can hold it.
 const LONGEST_QUEUE: Duration = Duration::from_secs(30);
-/// The largest word of progress, bytes.
-const MOST_PROGRESS: usize = 4096;
+/// The largest word of progress, bytes: the results of a test, one for each part of a large machine.
+pub(crate) const MOST_PROGRESS: usize = 512 * 1024;
 
 #[derive(Clone)]
 struct Agents {
     inventory: Arc<Inventory>,
     room: Arc<Semaphore>,
+    streams: Arc<Streams>,
 }
 
-/// `POST /report`, `POST /progress`, `GET /orders?wait=SECONDS`. Every request needs the header `overture-ticket` and the
+/// `POST /report`, `POST /progress`, `GET /orders?wait=SECONDS`, `GET /test-data?bytes=N`. Every answer tells the time. Every request needs the header `overture-ticket` and the
 /// extension [`AgentPeer`]. It has fallbacks of its own: nest it or serve it alone, and merge it with no other that has.
 pub fn agent_routes(inventory: Arc<Inventory>) -> Router {
-    let agents = Agents { inventory, room: Arc::new(Semaphore::new(ROOM_KIB)) };
+    let agents = Agents { inventory, room: Arc::new(Semaphore::new(ROOM_KIB)), streams: Arc::default() };
     Router::new()
         .route("/report", post(report))
         .route("/progress", post(progress))
         .route("/orders", get(orders))
+        .route("/test-data", get(test_data))
         .fallback(async |uri: Uri| Problem::no_such_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| Problem::no_such_method(method.as_str(), uri.path()))
+        .layer(map_response_with_state(agents.clone(), tell_time))
         .with_state(agents)
+}
+
+/// By this an agent learns how its machine's clock stands.
+async fn tell_time(State(agents): State<Agents>, mut response: Response) -> Response {
+    let now = format!("{:.3}", agents.inventory.clock.now());
+    if let Ok(now) = HeaderValue::try_from(now) {
+        response.headers_mut().insert(TIME_HEADER, now);
+    }
+    response
 }
 
 /// Refuses, and says in the log what the client is not told: why the store failed.
@@ -74,7 +89,7 @@ impl Agents {
             Ok(Ok(permit)) => Ok(permit),
             _ => {
                 self.inventory.counters.count(Happened::Unavailable);
-                Err(Problem::busy().into_response())
+                Err(Problem::busy("more reports are being read than there is room for").into_response())
             }
         }
     }
@@ -128,6 +143,7 @@ async fn progress(State(agents): State<Agents>, peer: Option<Extension<AgentPeer
 
 async fn note_progress(agents: Agents, peer: Option<AgentPeer>, request: Request) -> Result<Response, Response> {
     let boot = agents.boot(peer.as_ref(), request.headers()).await?;
+    let _room = agents.room(request.headers(), MOST_PROGRESS).await?;
     let bytes = agents.body(request, MOST_PROGRESS).await?;
     let progress: Progress = serde_json::from_slice(&bytes).map_err(|error| {
         agents.inventory.counters.count(Happened::Malformed);
@@ -166,6 +182,36 @@ async fn tell_orders(agents: Agents, peer: Option<AgentPeer>, headers: HeaderMap
         agents.boot(peer.as_ref(), &headers).await?;
     }
     Ok(Json(orders).into_response())
+}
+
+#[derive(Deserialize)]
+struct Amount {
+    bytes: u64,
+}
+
+async fn test_data(
+    State(agents): State<Agents>,
+    peer: Option<Extension<AgentPeer>>,
+    headers: HeaderMap,
+    amount: Result<Query<Amount>, QueryRejection>,
+) -> Response {
+    let peer = peer.map(|Extension(peer)| peer);
+    send_test_data(agents, peer, headers, amount.ok().map(|Query(amount)| amount.bytes)).await.unwrap_or_else(|refused| refused)
+}
+
+async fn send_test_data(agents: Agents, peer: Option<AgentPeer>, headers: HeaderMap, bytes: Option<u64>) -> Result<Response, Response> {
+    let boot = agents.boot(peer.as_ref(), &headers).await?;
+    let Some(bytes) = bytes.filter(|bytes| *bytes <= test_data::MOST_BYTES) else {
+        agents.inventory.counters.count(Happened::Malformed);
+        let rule = format!("`bytes` is a number of bytes, {} at most", test_data::MOST_BYTES);
+        return Err(Problem::bad_parameter("bytes", rule).into_response());
+    };
+    let Some(stream) = agents.streams.begin(boot.id, bytes) else {
+        agents.inventory.counters.count(Happened::Unavailable);
+        return Err(Problem::busy("as many network tests are under way as there may be").into_response());
+    };
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream".to_owned()), (header::CONTENT_LENGTH, bytes.to_string())];
+    Ok((headers, Body::from_stream(stream)).into_response())
 }
 
 #[cfg(test)]

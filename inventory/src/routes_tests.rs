@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::fakes::{Hall, Machine, NodeOf, machine};
+use crate::routes::MOST_PROGRESS;
 use axum::http::{StatusCode, header};
 use domain::MacAddr;
 use domain::ports::Directory;
-use inventory_wire::MOST_BYTES;
+use http_body_util::BodyExt;
+use inventory_wire::{MOST_BYTES, TIME_HEADER};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -24,8 +26,8 @@ async fn a_report_is_stored_before_it_is_answered_and_explains_itself() {
     assert_eq!(status, StatusCode::OK);
     let id = answer["node"].as_str().unwrap().parse().unwrap();
     let node = hall.node(id).await;
-    assert_eq!((node.reports, node.version, node.boot, &node.key), (1, 1, agent.boot, &agent.peer.key));
-    assert_eq!(node.address, machine.address);
+    assert_eq!((node.reports, node.version, node.boot, node.key.as_ref()), (1, 1, Some(agent.boot), Some(&agent.peer.key)));
+    assert_eq!(node.address, Some(machine.address));
     assert_eq!(hall.boots.get(&agent.ticket).node, Some(id));
     let notes = hall.boots.notes.lock().unwrap();
     let (boot, event, message, rule) = &notes[0];
@@ -47,11 +49,11 @@ async fn what_a_newer_agent_adds_is_kept_wherever_it_stands_in_the_report() {
     report["facts"]["nics"][0]["optics"] = json!({ "nm": 850 });
     let id = hall.report(&agent, &report).await.1["node"].as_str().unwrap().parse().unwrap();
     hall.restart().await;
-    let node = hall.node(id).await;
-    assert_eq!(Value::Object(node.other), json!({ "later": report["later"], "node": "not ours" }));
-    assert_eq!(node.facts, report["facts"]);
+    let document = hall.document(id).await;
+    assert_eq!(Value::Object(document.other), json!({ "later": report["later"], "node": "not ours" }));
+    assert_eq!(document.facts, report["facts"]);
     assert_eq!(hall.report(&agent, &agent.report_of(&machine(1))).await.0, StatusCode::OK);
-    assert!(hall.node(id).await.other.is_empty(), "a report replaces the one before");
+    assert!(hall.document(id).await.other.is_empty(), "a report replaces the one before");
 }
 
 #[tokio::test]
@@ -62,6 +64,7 @@ async fn a_machine_stays_one_node_through_reports_restarts_and_changed_cards() {
     hall.start(&machine(1));
     assert_eq!(hall.report_ok(&machine(1)).await, first, "another boot");
     let other_card = Machine { mac: MacAddr([0x52, 0x54, 0, 9, 9, 9]), ..machine(1) };
+    hall.clock.forward(121);
     assert_eq!(hall.report_ok(&other_card).await, first, "another network card");
     hall.restart().await;
     hall.start(&other_card);
@@ -127,8 +130,7 @@ async fn hostile_serials_are_kept_as_data_and_never_reach_a_line_raw() {
     let hostile = "VM\u{202e}-1;\u{2028}rm -rf / ${x} <script>";
     let evil = Machine { serial: Some(hostile.into()), ..machine(1) };
     let accepted = hall.report_ok(&evil).await;
-    let node = hall.node(accepted.id()).await;
-    assert_eq!(node.facts["system"]["serial"], hostile);
+    assert_eq!(hall.document(accepted.id()).await.facts["system"]["serial"], hostile);
     let notes = hall.boots.notes.lock().unwrap();
     assert!(notes.iter().all(|(_, _, message, _)| !message.contains(['\u{202e}', '\u{2028}', '\n'])), "{notes:?}");
 }
@@ -234,7 +236,7 @@ async fn a_report_that_is_too_large_is_refused_promised_or_not() {
     let mut promised = agent.request("POST", "/report", large);
     promised.headers_mut().insert(header::CONTENT_LENGTH, "100000000".parse().unwrap());
     hall.refused(promised, 413, "too_large").await;
-    hall.refused(agent.request("POST", "/progress", vec![b' '; 5000]), 413, "too_large").await;
+    hall.refused(agent.request("POST", "/progress", vec![b' '; MOST_PROGRESS + 1]), 413, "too_large").await;
     assert_eq!(hall.counted("refused_too_large"), 3);
 
     let mut fits = agent.report_of(&machine(1));
@@ -245,13 +247,15 @@ async fn a_report_that_is_too_large_is_refused_promised_or_not() {
 #[tokio::test]
 async fn a_machine_that_fits_two_nodes_is_left_to_a_person() {
     let hall = Hall::new().await;
-    // Twins of a careless factory, told apart by their UUIDs; then one loses its UUID.
-    let twins = [1, 2].map(|n| Machine { serial: Some("SAME".into()), ..machine(n) });
+    // Twins of a careless factory, told apart by their cards; then the card of one is put into the other.
+    let twins = [1, 2].map(|n| Machine { serial: Some("SAME".into()), uuid: Uuid::nil(), ..machine(n) });
     let ids = [hall.report_ok(&twins[0]).await.node, hall.report_ok(&twins[1]).await.node];
     assert_ne!(ids[0], ids[1]);
-    let lost = Machine { uuid: Uuid::nil(), mac: machine(3).mac, address: machine(3).address, ..twins[0].clone() };
-    let agent = hall.start(&lost);
-    let request = agent.request("POST", "/report", agent.report_of(&lost).to_string());
+    hall.clock.forward(121);
+    let agent = hall.start(&Machine { mac: machine(3).mac, ..twins[0].clone() });
+    let mut report = agent.report_of(&Machine { disk: "DISK-3".into(), ..twins[0].clone() });
+    report["facts"]["nics"].as_array_mut().unwrap().push(json!({ "name": "eth1", "mac": twins[1].mac.to_string() }));
+    let request = agent.request("POST", "/report", report.to_string());
     let problem = hall.refused(request, 422, "ambiguous").await;
     let named: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| error["key"].as_str().unwrap()).collect();
     assert!(ids.iter().all(|id| named.contains(&id.as_str())));
@@ -264,6 +268,9 @@ async fn a_boot_that_another_one_replaced_is_told_so() {
     let first = hall.report_ok(&machine(1)).await;
     let old = hall.agent(&machine(1));
     let double = Machine { mac: machine(2).mac, address: machine(2).address, ..machine(1) };
+    let at_once = hall.start(&double);
+    hall.refused(at_once.request("POST", "/report", at_once.report_of(&double).to_string()), 422, "ambiguous").await;
+    hall.clock.forward(121);
     assert_eq!(hall.report_ok(&double).await, first);
     let report = old.report_of(&machine(1)).to_string();
     hall.refused(old.request("POST", "/report", report), 409, "superseded").await;
@@ -387,4 +394,61 @@ proptest! {
             assert!(matches!(status.as_u16(), 200 | 422), "{status} {answer}");
         });
     }
+}
+
+// What an agent is told with every answer, and what it can fetch
+
+#[tokio::test]
+async fn every_answer_tells_the_time_to_the_millisecond() {
+    let hall = Hall::new().await;
+    hall.report_ok(&machine(1)).await;
+    let agent = hall.agent(&machine(1));
+    let unsigned = || {
+        let mut request = agent.request("GET", "/orders", "");
+        request.headers_mut().remove("overture-ticket");
+        request
+    };
+    let requests = [
+        agent.request("GET", "/orders", ""),
+        agent.request("POST", "/report", agent.report_of(&machine(1)).to_string()),
+        agent.request("POST", "/report", "{"),
+        agent.request("GET", "/report", ""),
+        agent.request("GET", "/nothing", ""),
+        agent.request("GET", "/test-data?bytes=1", ""),
+        unsigned(),
+    ];
+    for request in requests {
+        let response = hall.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()[TIME_HEADER], "2027-01-15T08:00:00.000Z", "{}", response.status());
+    }
+}
+
+#[tokio::test]
+async fn an_agent_fetches_as_many_bytes_as_it_asks_for_and_no_more_than_a_gibibyte() {
+    let hall = Hall::new().await;
+    let agent = hall.start(&machine(1));
+    for bytes in [0usize, 1, 7, 64 * 1024 + 3, 3 << 20] {
+        let response = hall.router.clone().oneshot(agent.request("GET", &format!("/test-data?bytes={bytes}"), "")).await.unwrap();
+        assert_eq!(
+            (response.status(), response.headers()[header::CONTENT_LENGTH].to_str().unwrap()),
+            (StatusCode::OK, bytes.to_string().as_str())
+        );
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), bytes);
+    }
+    for query in ["", "?bytes=", "?bytes=-1", "?bytes=many", "?bytes=1073741825", "?bytes=99999999999999999999"] {
+        let problem = hall.refused(agent.request("GET", &format!("/test-data{query}"), ""), 400, "bad_parameter").await;
+        assert_eq!(problem["errors"][0]["key"], "bytes", "{query}");
+    }
+    let mut open = vec![];
+    loop {
+        let response = hall.router.clone().oneshot(agent.request("GET", "/test-data?bytes=1000000", "")).await.unwrap();
+        if response.status() != StatusCode::OK {
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            break;
+        }
+        open.push(response);
+    }
+    assert_eq!(open.len(), 8);
+    drop(open);
+    assert_eq!(hall.router.clone().oneshot(agent.request("GET", "/test-data?bytes=1", "")).await.unwrap().status(), StatusCode::OK);
 }

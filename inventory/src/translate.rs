@@ -1,25 +1,26 @@
-//! From the report as it travelled to the domain's words. A function of bytes: no store, no ticket, no clock.
+//! A report from its bytes to the domain's words. A function of bytes: no store, no ticket, no clock.
 //!
 //! Everything here was written by a machine that nobody vouches for. The facts are kept as they came; what people and
-//! lists see of them is shortened and made printable, and what identifies goes through
+//! lists see of them is shortened and made printable by [`crate::summary`], and what identifies goes through
 //! [`Identity::new`], which drops placeholders.
 
-use domain::hardware::{Firmware, Summary};
+use crate::seal::{Sealed, seal};
+use crate::summary::{mac, summary};
+use domain::document::{Document, Gap};
+use domain::hardware::Summary;
+use domain::history::Snapshot;
 use domain::identity::Identity;
-use domain::node::{Gap, Seen};
-use domain::ticket::KeyFingerprint;
 use domain::timeline::printable;
-use domain::{BootId, MacAddr};
-use inventory_wire::{Disk, Facts, Report, VERSION};
+use inventory_wire::{Disk, Facts, MOST_BYTES, Nic, Report, VERSION};
 use serde::Deserialize;
-use std::net::Ipv4Addr;
+use serde_json::Value;
 
 /// More network cards than this are no machine; each takes room in every table.
 pub(crate) const MOST_NICS: usize = 1024;
-/// More disks or gaps than this are no machine.
+/// More of anything else than this is no machine.
 pub(crate) const MOST_ITEMS: usize = 16_384;
-/// The longest text that a summary shows, characters.
-const LONGEST_SHOWN: usize = 120;
+/// Drivers of the network that a management controller shows to its own machine by USB: the same address on every board.
+const INSIDE_DRIVERS: [&str; 4] = ["cdc_ether", "cdc_ncm", "cdc_eem", "rndis_host"];
 
 /// Why bytes are not a report.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,22 @@ pub enum ReadError {
         /// How many are read.
         most: usize,
     },
+    /// With what was known before it, an amendment makes more than a report may have.
+    #[error(
+        "the node's document would have {found} bytes after this amendment, more than the {MOST_BYTES} that are kept: send a whole report"
+    )]
+    TooLong {
+        /// How many it would have.
+        found: usize,
+    },
+}
+
+/// What a report says, in the domain's words.
+#[derive(Debug, Clone)]
+pub(crate) struct Translated {
+    pub(crate) identity: Identity,
+    pub(crate) summary: Summary,
+    pub(crate) sealed: Sealed,
 }
 
 /// Reads the bytes of a report.
@@ -63,141 +80,147 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Report, ReadError> {
     if let Some(refused) = version(Version { report: report.report.into() }) {
         return Err(refused);
     }
+    within_bounds(&report.facts, report.gaps.len())?;
+    Ok(report)
+}
+
+fn within_bounds(facts: &Facts, gaps: usize) -> Result<(), ReadError> {
     let counts = [
-        ("network cards", report.facts.nics.len(), MOST_NICS),
-        ("disks", report.facts.disks.len(), MOST_ITEMS),
-        ("gaps", report.gaps.len(), MOST_ITEMS),
+        ("network cards", facts.nics.len(), MOST_NICS),
+        ("disks", facts.disks.len(), MOST_ITEMS),
+        ("PCI devices", facts.pci.len(), MOST_ITEMS),
+        ("memory modules", facts.memory.as_ref().map_or(0, |memory| memory.dimms.len()), MOST_ITEMS),
+        ("sensors", facts.sensors.len(), MOST_ITEMS),
+        ("gaps", gaps, MOST_ITEMS),
     ];
     match counts.into_iter().find(|(_, found, most)| found > most) {
         Some((what, found, most)) => Err(ReadError::TooMany { what, found, most }),
-        None => Ok(report),
+        None => Ok(()),
     }
 }
 
-/// What the report says, in the domain's words.
-pub(crate) fn seen(report: Report, boot: BootId, key: KeyFingerprint, address: Ipv4Addr) -> Result<Seen, ReadError> {
+/// What a report says that stands for itself.
+pub(crate) fn whole(report: Report) -> Result<Translated, ReadError> {
+    let identity = identity(&report.facts);
+    let summary = summary(&report.facts, &report.gaps);
+    let sealed = seal(document(report)?).map_err(|source| ReadError::Malformed { source })?;
+    Ok(Translated { identity, summary, sealed })
+}
+
+/// What is known after an amendment to what was known before it.
+pub(crate) fn amended(before: Snapshot, report: Report) -> Result<Translated, ReadError> {
+    let malformed = |source| ReadError::Malformed { source };
+    let document = before.document.with_readings(&before.readings).amended(document(report)?);
+    let facts = Facts::deserialize(&document.facts).map_err(malformed)?;
+    within_bounds(&facts, document.gaps.len())?;
+    let gaps: Vec<_> = document.gaps.iter().map(|gap| inventory_wire::Gap { path: gap.path.clone(), reason: gap.reason.clone() }).collect();
+    let (identity, summary) = (identity(&facts), summary(&facts, &gaps));
+    let sealed = seal(document).map_err(malformed)?;
+    match sealed.json.len() {
+        found if found > MOST_BYTES => Err(ReadError::TooLong { found }),
+        _ => Ok(Translated { identity, summary, sealed }),
+    }
+}
+
+/// The facts of a document, once more.
+pub(crate) fn summary_of(document: &Document) -> Summary {
+    let gaps: Vec<_> = document.gaps.iter().map(|gap| inventory_wire::Gap { path: gap.path.clone(), reason: gap.reason.clone() }).collect();
+    // What was taken in once can be read; should that ever end, an empty line of a list does less harm than no list.
+    Facts::deserialize(&document.facts).map(|facts| summary(&facts, &gaps)).unwrap_or_default()
+}
+
+fn document(report: Report) -> Result<Document, ReadError> {
     let Report { facts, gaps, other, .. } = report;
-    let identity = identity(&facts);
-    let gaps: Vec<_> = gaps.into_iter().map(|gap| Gap { path: gap.path, reason: gap.reason }).collect();
-    let summary = summary(&facts, &gaps);
-    let facts = serde_json::to_value(facts).map_err(|source| ReadError::Malformed { source })?;
-    Ok(Seen { identity, summary, facts, gaps, other, boot, key, address })
+    let gaps = gaps.into_iter().map(|gap| Gap { path: gap.path, reason: gap.reason }).collect();
+    let facts: Value = serde_json::to_value(facts).map_err(|source| ReadError::Malformed { source })?;
+    Ok(Document { facts, gaps, other })
 }
 
 fn identity(facts: &Facts) -> Identity {
     let system = facts.system.as_ref();
     let uuid = system.and_then(|system| system.uuid.as_deref()).and_then(|text| text.trim().parse().ok());
-    let macs = facts.nics.iter().filter_map(|nic| {
-        let usable = |text: &Option<String>| text.as_deref()?.parse().ok().filter(MacAddr::is_a_machines);
-        usable(&nic.permanent_mac).or_else(|| usable(&nic.mac))
+    let macs = facts.nics.iter().filter(|nic| is_part_of_the_machine(nic)).filter_map(mac);
+    let built_in = |disk: &&Disk| disk.removable != Some(true) && disk.transport.as_deref() != Some("usb");
+    let disks = facts.disks.iter().filter(built_in).filter_map(|disk| {
+        let serial = disk.serial.as_deref().filter(|serial| domain::identity::usable_serial(serial).is_some());
+        serial.or(disk.wwn.as_deref())
     });
     Identity::new(uuid, system.and_then(|system| system.serial.as_deref()), macs)
+        .with_board(facts.board.as_ref().and_then(|board| board.serial.as_deref()))
+        .with_disks(disks)
 }
 
-fn summary(facts: &Facts, gaps: &[Gap]) -> Summary {
-    let system = facts.system.as_ref();
-    let cpu = facts.cpu.as_ref();
-    let unknown = |what: &str| gaps.iter().any(|gap| gap.path == what);
-    let disks: Vec<_> = facts.disks.iter().filter_map(holds_a_system).collect();
-    let disks_known = !facts.disks.is_empty() || !unknown("disks");
-    let nics_known = !facts.nics.is_empty() || !unknown("nics");
-    Summary {
-        vendor: system.and_then(|system| shown(&system.manufacturer)),
-        product: system.and_then(|system| shown(&system.product)),
-        cpu_model: cpu.and_then(|cpu| shown(&cpu.model)),
-        cpu_threads: cpu.and_then(|cpu| cpu.threads).filter(|threads| *threads > 0),
-        memory_bytes: facts.memory.as_ref().and_then(|memory| memory.usable_bytes).filter(|bytes| *bytes > 0),
-        disks: disks_known.then(|| count(disks.len())),
-        disk_bytes: disks_known.then(|| disks.iter().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes))),
-        nics: nics_known.then(|| count(facts.nics.len())),
-        firmware: match facts.firmware.as_ref().and_then(|firmware| firmware.kind.as_deref()) {
-            Some("bios") => Some(Firmware::Bios),
-            Some("uefi") => Some(Firmware::Uefi),
-            _ => None,
-        },
-    }
-}
-
-/// The size of a disk that an operating system could be written to.
-fn holds_a_system(disk: &Disk) -> Option<u64> {
-    disk.size_bytes.filter(|bytes| *bytes > 0 && disk.removable != Some(true))
-}
-
-fn shown(text: &Option<String>) -> Option<String> {
-    let text = printable(text.as_deref()?.trim(), LONGEST_SHOWN);
-    (!text.is_empty()).then_some(text)
-}
-
-fn count(items: usize) -> u32 {
-    u32::try_from(items).unwrap_or(u32::MAX)
-}
-
-/// A machine in half a line, for people.
-pub(crate) fn in_words(summary: &Summary) -> String {
-    let name = [&summary.vendor, &summary.product].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
-    let many = |count: u32, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let parts = [
-        (!name.is_empty()).then_some(name),
-        summary.cpu_threads.map(|threads| many(threads, "CPU thread")),
-        summary.memory_bytes.map(|bytes| format!("{} of memory", size(bytes))),
-        summary.disks.map(|disks| many(disks, "disk")),
-        summary.nics.map(|nics| many(nics, "network card")),
-    ];
-    let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "nothing that a summary could show".into() } else { text }
-}
-
-fn size(bytes: u64) -> String {
-    const MIB: u64 = 1 << 20;
-    match bytes / MIB {
-        mib if mib < 4096 => format!("{mib} MiB"),
-        mib => format!("{} GiB", mib / 1024),
-    }
+/// Whether a card tells one machine from another: what hangs on USB moves from one to the next, or is the inside of a
+/// management controller.
+fn is_part_of_the_machine(nic: &Nic) -> bool {
+    let inside = nic.driver.as_deref().is_some_and(|driver| INSIDE_DRIVERS.contains(&driver));
+    nic.bus.as_deref() != Some("usb") && !inside
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::summary::{LONGEST_SHOWN, in_words};
+    use serde_json::json;
 
-    fn translated(facts: Value, gaps: Value) -> Seen {
+    fn translated(facts: Value, gaps: Value) -> Translated {
         let bytes = serde_json::to_vec(&json!({ "report": 1, "boot": "b", "facts": facts, "gaps": gaps })).unwrap();
-        let boot = BootId(uuid::Uuid::from_u128(1));
-        seen(read(&bytes).unwrap(), boot, KeyFingerprint("k".into()), Ipv4Addr::LOCALHOST).unwrap()
+        whole(read(&bytes).unwrap()).unwrap()
+    }
+
+    fn kept(translated: &Translated) -> Document {
+        serde_json::from_str(&translated.sealed.json).unwrap()
     }
 
     #[test]
-    fn a_machine_is_translated_whole() {
+    fn a_document_is_kept_as_it_came_but_for_its_readings() {
         let facts = json!({
-            "system": { "manufacturer": "QEMU", "product": " PC ", "serial": "VM-0001", "uuid": "6D1F0000-0000-4000-8000-000000000001", "colour": "red" },
-            "firmware": { "kind": "uefi" },
-            "cpu": { "model": "Xeon", "threads": 8 },
-            "memory": { "usable_bytes": 17179869184u64, "installed_bytes": 17179869999u64 },
-            "disks": [{ "name": "sda", "size_bytes": 1000 }, { "name": "sdb", "size_bytes": 500, "removable": true }, { "name": "sdc", "size_bytes": 0 }, { "name": "sdd" }],
+            "system": { "manufacturer": "QEMU", "serial": "VM-0001", "colour": "red" },
             "nics": [{ "name": "eth0", "mac": "02:00:00:00:00:99", "permanent_mac": "52:54:00:00:00:01" }, { "mac": "52:54:00:00:00:02" }],
             "moons": [1],
         });
-        let seen = translated(facts.clone(), json!([{ "path": "board", "reason": "no type 2" }]));
-        assert_eq!(seen.facts, facts, "facts are kept as they came, unknown ones too");
-        assert_eq!(seen.gaps, [Gap { path: "board".into(), reason: "no type 2".into() }]);
-        assert_eq!(seen.identity.serial.as_deref(), Some("VM-0001"));
-        assert_eq!(seen.identity.uuid, "6d1f0000-0000-4000-8000-000000000001".parse().ok());
-        let macs: Vec<_> = seen.identity.macs.iter().map(ToString::to_string).collect();
+        let mut with_readings = facts.clone();
+        with_readings["sensors"] = json!([{ "name": "a", "value": 41 }]);
+        let gaps = json!([{ "path": "disks", "reason": "none" }, { "path": "board", "reason": "no type 2" }]);
+        let translated = translated(with_readings.clone(), gaps);
+        let settled = kept(&translated);
+        assert_eq!(settled.facts["sensors"], json!([{ "name": "a" }]));
+        assert_eq!(settled.facts["system"], facts["system"]);
+        assert_eq!(settled.gaps.iter().map(|gap| gap.path.as_str()).collect::<Vec<_>>(), ["board", "disks"]);
+        assert_eq!(settled.with_readings(&translated.sealed.readings).facts, with_readings);
+        let macs: Vec<_> = translated.identity.macs.iter().map(ToString::to_string).collect();
         assert_eq!(macs, ["52:54:00:00:00:01", "52:54:00:00:00:02"]);
-        let expected = Summary {
-            vendor: Some("QEMU".into()),
-            product: Some("PC".into()),
-            cpu_model: Some("Xeon".into()),
-            cpu_threads: Some(8),
-            memory_bytes: Some(17_179_869_184),
-            disks: Some(1),
-            disk_bytes: Some(1000),
-            nics: Some(2),
-            firmware: Some(Firmware::Uefi),
-        };
-        assert_eq!(seen.summary, expected);
-        assert_eq!(in_words(&expected), "QEMU PC, 8 CPU threads, 16 GiB of memory, 1 disk, 2 network cards");
+    }
+
+    #[test]
+    fn the_same_hardware_has_the_same_digest_whatever_passes_and_in_whatever_order_it_is_told() {
+        let digest = |text: &str| whole(read(text.as_bytes()).unwrap()).unwrap().sealed;
+        let first = digest(
+            r#"{"report":1,"boot":"b","facts":{"agent":{"version":"1","uptime_seconds":7},"cpu":{"threads":2,"cores":1},"x":{"b":1,"a":2}},"gaps":[{"path":"p","reason":"r"},{"path":"o","reason":"r"}]}"#,
+        );
+        let again = digest(
+            r#"{"boot":"c","gaps":[{"reason":"r","path":"o"},{"path":"p","reason":"r"}],"facts":{"x":{"a":2,"b":1},"cpu":{"cores":1,"threads":2},"agent":{"uptime_seconds":99,"version":"1"}},"report":1}"#,
+        );
+        assert_eq!((first.digest, &first.json), (again.digest, &again.json));
+        assert_ne!(first.readings, again.readings);
+        let other = digest(r#"{"report":1,"facts":{"cpu":{"threads":4}}}"#);
+        assert_ne!(first.digest, other.digest);
+        assert_eq!(other.json, r#"{"facts":{"cpu":{"threads":4}}}"#);
+        assert_eq!(other.digest.to_string(), "d844de343c9f86e502a08c830eee1da62a075943166bf390dce25da3adc8c692");
+    }
+
+    #[test]
+    fn a_server_is_recognised_by_what_is_built_in_too() {
+        let identity = whole(read(include_bytes!("fixtures/server.json")).unwrap()).unwrap().identity;
+        assert_eq!((identity.serial.as_deref(), identity.board_serial.as_deref()), (Some("OAK7240-0001"), Some(".OAK7240-0001.CN0042.")));
+        assert_eq!((identity.macs.len(), identity.disks.len(), identity.uuid.is_some()), (2, 4, true));
+        let disks = json!([
+            { "serial": "A1B2C3D4" }, { "wwn": "naa.5000c500a1b2c3d4" },
+            { "serial": "STICK-7", "transport": "usb" }, { "serial": "CARD-7", "removable": true },
+        ]);
+        let disks = translated(json!({ "disks": disks }), json!([])).identity.disks;
+        assert_eq!(disks.iter().map(String::as_str).collect::<Vec<_>>(), ["A1B2C3D4", "naa.5000c500a1b2c3d4"]);
     }
 
     #[test]
@@ -216,6 +239,11 @@ mod tests {
             ("a serial that clears the screen", json!({ "system": { "serial": "A\u{1b}[2J" } })),
             ("zeros", json!({ "system": { "uuid": "00000000-0000-0000-0000-000000000000" } })),
             ("no UUID", json!({ "system": { "uuid": "not settable" } })),
+            ("a card on USB", json!({ "nics": [{ "mac": "00:e0:4c:00:00:01", "bus": "usb", "driver": "r8152" }] })),
+            (
+                "the inside of a BMC",
+                json!({ "nics": [{ "mac": "be:3a:f2:b6:05:9f", "driver": "cdc_ether" }, { "mac": "00:e0:4c:00:00:02", "driver": "rndis_host" }] }),
+            ),
             ("a group address", json!({ "nics": [{ "mac": "ff:ff:ff:ff:ff:ff" }, { "mac": "zz" }, {}] })),
         ] {
             assert!(translated(facts, json!([])).identity.is_empty(), "{what}");
@@ -228,7 +256,7 @@ mod tests {
     fn hostile_text_stays_in_the_facts_and_is_harmless_in_the_summary() {
         let facts = json!({ "system": { "product": "a\u{1b}[2J\n${reboot}", "manufacturer": "x".repeat(5000) } });
         let seen = translated(facts.clone(), json!([]));
-        assert_eq!(seen.facts, facts);
+        assert_eq!(kept(&seen).facts, facts);
         assert_eq!(seen.summary.product.as_deref(), Some("a\\u{1b}[2J\\u{a}${reboot}"));
         assert!(seen.summary.vendor.unwrap().chars().count() <= LONGEST_SHOWN + 1);
         assert!(!in_words(&translated(facts, json!([])).summary).contains(char::is_control));

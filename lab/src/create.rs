@@ -215,9 +215,12 @@ fn make_private_folder(path: &Path) -> Result<(), CreateError> {
 
 fn make_machines_files(folder: &Folder, machine: &Machine) -> Result<(), CreateError> {
     make_private_folder(&folder.node(&machine.name))?;
-    let disk = folder.disk(&machine.name);
-    let sparse = File::create_new(&disk).and_then(|file| file.set_len(machine.disk_bytes));
-    sparse.map_err(|source| CreateError::File { path: disk, source })?;
+    let further = [1, 2].map(|number| folder.further_disk(&machine.name, number));
+    let disks = std::iter::once(folder.disk(&machine.name)).chain(further.into_iter().filter(|_| machine.server));
+    for disk in disks {
+        let sparse = File::create_new(&disk).and_then(|file| file.set_len(machine.disk_bytes));
+        sparse.map_err(|source| CreateError::File { path: disk, source })?;
+    }
     if machine.firmware == Firmware::Uefi {
         let path = folder.uefi_variables(&machine.name);
         std::fs::copy(programs::OVMF_VARIABLES, &path).map_err(|source| CreateError::File { path, source })?;

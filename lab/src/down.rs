@@ -3,6 +3,7 @@
 //! What belongs to a lab is found in three ways, so that losing one loses nothing: by its record, by its namespaces
 //! (any process in them), and by the folder in QEMU's command line.
 
+use crate::create::Lab;
 use crate::folder::Folder;
 use crate::netns::NetnsError;
 use crate::network::Network;
@@ -113,6 +114,10 @@ fn copy_logs(folder: &Folder, target: &Path) -> io::Result<Vec<PathBuf>> {
         (folder.service_log(), "service.log".into()),
         (folder.router_log(), "router.log".into()),
     ];
+    for log in Lab::switch_logs(folder) {
+        let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        wanted.push((log, name));
+    }
     for entry in std::fs::read_dir(folder.nodes()).into_iter().flatten() {
         let machine = entry?.file_name().to_string_lossy().into_owned();
         wanted.push((folder.serial_log(&machine), format!("{machine}.serial.log")));

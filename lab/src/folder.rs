@@ -79,6 +79,11 @@ impl Folder {
         self.node(machine).join("disk0.raw")
     }
 
+    /// A further disk of a machine that has what servers have.
+    pub fn further_disk(&self, machine: &str, number: u8) -> PathBuf {
+        self.node(machine).join(format!("disk{number}.raw"))
+    }
+
     /// UEFI's variables. Only machines that start by UEFI have them.
     pub fn uefi_variables(&self, machine: &str) -> PathBuf {
         self.node(machine).join("vars.fd")

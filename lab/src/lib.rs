@@ -20,6 +20,7 @@
 
 use std::path::PathBuf;
 
+mod cables;
 mod console;
 mod create;
 mod down;
@@ -39,7 +40,9 @@ mod router;
 mod serial;
 mod start;
 mod status;
+mod switches;
 
+pub use cables::CableError;
 pub use console::{ConsoleError, Ended};
 pub use create::{CreateError, Lab, OpenError};
 pub use down::{DownError, DownReport};

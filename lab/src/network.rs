@@ -67,9 +67,9 @@ fn plug_in_appliance(network: &Network) -> Result<(), NetnsError> {
     let address = format!("{APPLIANCE}/{PREFIX_LENGTH}");
     let appliance = End::new(&network.service, APPLIANCE_INTERFACE).with_address(&address);
     veth_pair(&appliance, &End::new(&network.machines, UPLINK))?;
-    // Forwarding starts at once, multicast goes everywhere, and LLDP (group address …0e: bit 14) goes through.
+    // Forwarding starts at once and multicast goes everywhere, but LLDP: each port hears its own switch only.
     let switch = &network.machines;
-    let properties = ["forward_delay", "0", "mcast_snooping", "0", "group_fwd_mask", "0x4000"];
+    let properties = ["forward_delay", "0", "mcast_snooping", "0"];
     switch.ip(&[&["link", "add", BRIDGE, "type", "bridge"], properties.as_slice()].concat())?;
     switch.ip(&["link", "set", BRIDGE, "up"])?;
     switch.ip(&["link", "set", UPLINK, "master", BRIDGE])
@@ -77,9 +77,10 @@ fn plug_in_appliance(network: &Network) -> Result<(), NetnsError> {
 
 fn plug_in_machines(switch: &Namespace, machines: &[Machine]) -> Result<(), NetnsError> {
     for machine in machines {
-        let tap = machine.tap();
-        switch.ip(&["tuntap", "add", "dev", &tap, "mode", "tap"])?;
-        switch.ip(&["link", "set", &tap, "master", BRIDGE, "up"])?;
+        for tap in (0..machine.macs.len()).map(|port| machine.tap(port)) {
+            switch.ip(&["tuntap", "add", "dev", &tap, "mode", "tap"])?;
+            switch.ip(&["link", "set", &tap, "master", BRIDGE, "up"])?;
+        }
     }
     Ok(())
 }

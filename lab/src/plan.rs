@@ -158,11 +158,14 @@ pub struct Plan {
     pub disk_bytes: u64,
     /// What the processors run on.
     pub accel: AccelWish,
+    /// Whether the machines have what servers have: see [`Machine::server`].
+    #[serde(default)]
+    pub server: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { name: LabName::default(), bios: 3, uefi: 0, memory_mib: 512, disk_bytes: 4 << 30, accel: AccelWish::Auto }
+        Self { name: LabName::default(), bios: 3, uefi: 0, memory_mib: 512, disk_bytes: 4 << 30, accel: AccelWish::Auto, server: false }
     }
 }
 
@@ -196,8 +199,11 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Size of its disk, bytes.
     pub disk_bytes: u64,
-    /// The address of its first network interface: `52:54:00:aa:NN:01`, NN the number.
-    pub mac: MacAddr,
+    /// The addresses of its network interfaces: `52:54:00:aa:NN:01`, NN the number, and `…:02`.
+    pub macs: Vec<MacAddr>,
+    /// Whether it has what servers have: a second network interface, an NVMe and a SATA disk beside the first, four memory
+    /// modules, a management controller.
+    pub server: bool,
     /// SMBIOS system serial number: `VM-0001`.
     pub serial: String,
     /// SMBIOS system UUID.
@@ -214,7 +220,8 @@ impl Machine {
             firmware,
             memory_mib: plan.memory_mib,
             disk_bytes: plan.disk_bytes,
-            mac: MacAddr([0x52, 0x54, 0, 0xaa, number as u8, 1]),
+            macs: (1..=if plan.server { 2 } else { 1 }).map(|port| MacAddr([0x52, 0x54, 0, 0xaa, number as u8, port])).collect(),
+            server: plan.server,
             serial: format!("VM-{number:04}"),
             // A well-formed version 4 UUID whose last group is the number.
             uuid: format!("6f766c61-622d-4000-8000-{number:012x}"),
@@ -222,9 +229,19 @@ impl Machine {
         }
     }
 
-    /// The tap its first interface is plugged into, inside the `-net` namespace.
-    pub fn tap(&self) -> String {
-        format!("{}-0", self.name)
+    /// The tap that one of its interfaces, counted from 0, is plugged into, inside the `-net` namespace.
+    pub fn tap(&self, port: usize) -> String {
+        format!("{}-{port}", self.name)
+    }
+
+    /// The address of its first network interface, the one it boots from.
+    pub fn mac(&self) -> MacAddr {
+        self.macs.first().copied().unwrap_or(MacAddr([0; 6]))
+    }
+
+    /// The serial number of one of its disks, counted from 0: `OVLAB-0001-A`, `-B`…
+    pub fn serial_of_disk(&self, disk: u8) -> String {
+        format!("OVLAB-{:04}-{}", self.number, char::from(b'A' + disk))
     }
 }
 
@@ -268,11 +285,11 @@ mod tests {
         assert_eq!(machines.len(), 99);
         assert_eq!((machines[59].firmware, machines[60].firmware), (Firmware::Bios, Firmware::Uefi));
         assert_eq!((machines[0].name.as_str(), machines[0].serial.as_str()), ("vm1", "VM-0001"));
-        assert_eq!((machines[0].mac.to_string().as_str(), machines[0].disk_serial.as_str()), ("52:54:00:aa:01:01", "OVLAB-0001-A"));
-        for identity in [|m: &Machine| m.mac.to_string(), |m: &Machine| m.serial.clone(), |m: &Machine| m.uuid.clone()] {
+        assert_eq!((machines[0].mac().to_string().as_str(), machines[0].disk_serial.as_str()), ("52:54:00:aa:01:01", "OVLAB-0001-A"));
+        for identity in [|m: &Machine| m.mac().to_string(), |m: &Machine| m.serial.clone(), |m: &Machine| m.uuid.clone()] {
             assert_eq!(machines.iter().map(identity).collect::<BTreeSet<_>>().len(), 99);
         }
-        assert!(machines.iter().all(|m| m.tap().len() < 16 && m.disk_serial.len() <= 20), "the kernel and virtio cut longer names");
+        assert!(machines.iter().all(|m| m.tap(0).len() < 16 && m.disk_serial.len() <= 20), "the kernel and virtio cut longer names");
     }
 
     #[test]

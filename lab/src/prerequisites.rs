@@ -63,8 +63,8 @@ pub(crate) struct Offer {
     pub available_mib: Option<u64>,
 }
 
-/// Each with the package of Debian it is in: iproute2, qemu-system-x86, ethtool, util-linux.
-pub(crate) const PROGRAMS: [&str; 4] = ["ip", "qemu-system-x86_64", "ethtool", "setsid"];
+/// Each with the package of Debian it is in: iproute2, qemu-system-x86, ethtool, util-linux, lldpd.
+pub(crate) const PROGRAMS: [&str; 5] = ["ip", "qemu-system-x86_64", "ethtool", "setsid", crate::switches::PROGRAM];
 
 impl Offer {
     /// Looks at this computer. Changes nothing: the namespace it tries ends with the thread that made it.
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn all_that_is_missing_is_said_at_once_and_only_what_the_plan_needs() {
         let bare = Offer {
-            programs: vec!["ip", "setsid"],
+            programs: vec!["ip", "setsid", "lldpd"],
             bios_rom: false,
             ovmf: false,
             namespaces: Err("EPERM".into()),

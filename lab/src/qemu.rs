@@ -21,8 +21,12 @@ pub(crate) fn arguments(machine: &Machine, accel: Accel, folder: &Folder) -> Vec
     line.option("-m", &machine.memory_mib.to_string());
     identity(&mut line, machine);
     line.option("-device", "virtio-rng-pci");
-    network_card(&mut line, machine);
+    network_cards(&mut line, machine);
     disk(&mut line, machine, folder);
+    if machine.server {
+        servers_disks(&mut line, machine, folder);
+        servers_boards(&mut line, machine);
+    }
     sockets(&mut line, machine, folder);
     line.words
 }
@@ -73,11 +77,43 @@ fn identity(line: &mut CommandLine, machine: &Machine) {
 
 /// `speed` and `duplex` because a guest's aggregator finds no partner on a link without them. UEFI brings its own
 /// driver, which option ROMs of the card would only get in the way of.
-fn network_card(line: &mut CommandLine, machine: &Machine) {
-    let rom = if machine.firmware == Firmware::Uefi { ",romfile=" } else { "" };
-    line.option("-netdev", &format!("tap,id=net0,ifname={},script=no,downscript=no", machine.tap()));
-    let mac = machine.mac;
-    line.option("-device", &format!("virtio-net-pci,id=nic0,netdev=net0,mac={mac},bootindex=1,speed=1000,duplex=full{rom}"));
+fn network_cards(line: &mut CommandLine, machine: &Machine) {
+    for (port, mac) in machine.macs.iter().enumerate() {
+        // Only the first is booted from.
+        let rom = if port > 0 || machine.firmware == Firmware::Uefi { ",romfile=" } else { "" };
+        let boot = if port == 0 { ",bootindex=1" } else { "" };
+        line.option("-netdev", &format!("tap,id=net{port},ifname={},script=no,downscript=no", machine.tap(port)));
+        line.option("-device", &format!("virtio-net-pci,id=nic{port},netdev=net{port},mac={mac}{boot},speed=1000,duplex=full{rom}"));
+    }
+}
+
+/// An NVMe and a SATA disk beside the first.
+fn servers_disks(line: &mut CommandLine, machine: &Machine, folder: &Folder) {
+    let file = |number: u8| quoted(&folder.further_disk(&machine.name, number));
+    for number in [1, 2] {
+        line.option("-drive", &format!("if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={}", file(number)));
+    }
+    line.option("-device", &format!("nvme,drive=disk1,serial={}", machine.serial_of_disk(1)));
+    line.option("-device", "ich9-ahci,id=ahci0");
+    let wwn = 0x5000_c500_0000_0000_u64 + u64::from(machine.number);
+    line.option(
+        "-device",
+        &format!("ide-hd,bus=ahci0.0,drive=disk2,serial={},model=Overture SATA,wwn={wwn:#x}", machine.serial_of_disk(2)),
+    );
+}
+
+/// A management controller with its local interface, a board and a chassis with serial numbers, memory modules.
+fn servers_boards(line: &mut CommandLine, machine: &Machine) {
+    line.option("-device", "ipmi-bmc-sim,id=bmc0");
+    line.option("-device", "isa-ipmi-kcs,bmc=bmc0");
+    let number = machine.number;
+    line.option("-smbios", "type=0,vendor=Overture,version=1.4.2,date=11/01/2026");
+    line.option("-smbios", &format!("type=2,manufacturer=Overture,product=Lab board,serial=BRD-{number:04}"));
+    line.option("-smbios", &format!("type=3,manufacturer=Overture,serial=CHS-{number:04},asset=LAB-{number:04}"));
+    line.option(
+        "-smbios",
+        &format!("type=17,loc_pfx=DIMM_A,bank=P0,manufacturer=Overture,serial=MEM-{number:04},part=OV-DDR4-3200,speed=3200"),
+    );
 }
 
 /// The disk comes second in the firmware's order. Its writes are not forced through to the computer's own disk:

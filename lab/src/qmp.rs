@@ -81,7 +81,16 @@ impl Qmp {
 
     /// Executes a command without arguments.
     pub fn execute(&mut self, command: &str) -> Result<Value, QmpError> {
-        let line = format!("{}\n", json!({ "execute": command }));
+        self.converse(command, json!({ "execute": command }))
+    }
+
+    /// Executes a command.
+    pub fn execute_with(&mut self, command: &str, arguments: Value) -> Result<Value, QmpError> {
+        self.converse(command, json!({ "execute": command, "arguments": arguments }))
+    }
+
+    fn converse(&mut self, command: &str, request: Value) -> Result<Value, QmpError> {
+        let line = format!("{request}\n");
         self.stream.set_write_timeout(Some(LIMIT)).and_then(|()| self.stream.write_all(line.as_bytes())).map_err(QmpError::Unreachable)?;
         loop {
             let message = self.message()?;

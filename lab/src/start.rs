@@ -1,6 +1,7 @@
 //! Starting what runs in a lab: the appliance, the router advertiser, the machines.
 
 use crate::create::Lab;
+use crate::netns::Namespace;
 use crate::network::Network;
 use crate::plan::Machine;
 use crate::process::{self, ProcessId};
@@ -80,10 +81,14 @@ impl Lab {
 
     fn start_beside_the_appliance(&mut self, role: &str, command: &Command, log: &Path) -> Result<u32, StartError> {
         let namespace = Network::of(self.name()).service;
+        self.start_in(&namespace, role, command, log)
+    }
+
+    pub(crate) fn start_in(&mut self, namespace: &Namespace, role: &str, command: &Command, log: &Path) -> Result<u32, StartError> {
         if self.record.running(role).is_some() {
             return Err(StartError::Running(role.to_owned()));
         }
-        let started = process::start_detached(&namespace, command, log);
+        let started = process::start_detached(namespace, command, log);
         let process = started.map_err(|source| StartError::Spawn { what: role.to_owned(), log: log.to_owned(), source })?;
         self.note(role, process)?;
         Ok(process.pid)

@@ -88,6 +88,16 @@ async fn a_file_comes_whole_from_disk_and_from_memory() {
 }
 
 #[tokio::test]
+async fn the_certificate_comes_with_the_time() {
+    let served = Served::new().await;
+    let (_, headers, _) = served.get("/boot/authority.pem", &[]).await;
+    let told: domain::Timestamp = headers["overture-time"].to_str().unwrap().parse().unwrap();
+    assert!((told.as_millisecond() - served.http.clock.now().as_millisecond()).abs() < 60_000);
+    let (_, headers, _) = served.get("/boot/ramdisk", &[]).await;
+    assert!(!headers.contains_key("overture-time"));
+}
+
+#[tokio::test]
 async fn a_part_is_served_and_a_part_outside_is_refused() {
     let served = Served::new().await;
     let whole = content(200_000);

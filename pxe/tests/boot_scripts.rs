@@ -161,7 +161,8 @@ async fn the_local_disk_is_started_where_the_network_or_the_operator_says_so() {
     check("local_disk_by_network.ipxe", &text);
 
     let appliance = Appliance::with_machine(Unknown::Discover).await;
-    let order = Order { id: OrderId(Uuid::from_u128(1)), kind: OrderKind::LocalDisk, given: appliance.world.clock.now(), taken: None };
+    let order =
+        Order { id: OrderId(Uuid::from_u128(1)), kind: OrderKind::LocalDisk, given: appliance.world.clock.now(), taken: None, test: None };
     let known = Known { id: NodeId(Uuid::from_u128(2)), label: "w1".into(), identity: Default::default(), order: Some(order) };
     *appliance.world.directory.0.lock().unwrap() = Some(known);
     let text = appliance.script(ADDRESS, USUAL).await;

@@ -385,3 +385,22 @@ fn where_we_have_no_network_or_no_address_nothing_is_said() {
     assert_eq!(why("br0", &[Ipv4Addr::new(192, 168, 1, 1)]), Some(Counted::NoOwnAddress));
     assert_eq!(why("br0", &[Ipv4Addr::new(192, 168, 1, 1), OWN]), None);
 }
+
+#[test]
+fn who_only_watches_renews_what_is_known_and_says_nothing_to_others() {
+    let (site, mut table) = (site("br0"), LeaseTable::default());
+    let held = lease(&site, &mut table, mac(1), at(0));
+    table.only_known(true);
+    assert_eq!(lease(&site, &mut table, mac(1), at(10)), held);
+    assert_eq!(serve(&renew(mac(1), held), &site, &mut table, at(20)).counted, Counted::Acknowledged);
+    for (packet, what) in [
+        (Packet::new(DISCOVER, mac(2)).bytes(), "an unknown machine"),
+        (Packet::new(REQUEST, mac(2)).address(50, held).bytes(), "somebody else's address"),
+        (Packet::new(REQUEST, mac(1)).address(50, ip(250)).bytes(), "another address than is known"),
+    ] {
+        let outcome = serve(&packet, &site, &mut table, at(30));
+        assert_eq!((outcome.counted, &outcome.reply), (Counted::OnlyWatching, &None), "{what}");
+        assert!(outcome.rule().unwrap().contains("until `overture db resume`"), "{what}: {:?}", outcome.notes);
+    }
+    assert_eq!(serve(&renew(mac(2), ip(250)), &site, &mut table, at(30)).notes, vec![], "who renews for ever fills no record");
+}

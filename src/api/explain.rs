@@ -37,7 +37,7 @@ pub(super) struct ExplainQuery {
 pub(super) async fn explain(State(api): State<Api>, Segment(machine): Segment, Asked(query): Asked<ExplainQuery>) -> Answer<Explanation> {
     let most = limit("boots", query.boots.unwrap_or(1), MOST_BOOTS)?;
     let asked: Option<MacAddr> = machine.trim().parse().ok();
-    let node = match nodes::find(&api, &machine).await {
+    let node = match nodes::find(&api, &machine) {
         Ok(node) => Some(node),
         Err(problem) if problem.status == StatusCode::NOT_FOUND => None,
         // Two machines with one MAC address are just what somebody asks about.
@@ -61,7 +61,7 @@ pub(super) async fn explain(State(api): State<Api>, Segment(machine): Segment, A
     }
     Ok(Json(Explanation {
         machine,
-        node: node.as_ref().map(NodeView::from),
+        node: node.as_ref().map(|node| NodeView::of(node, &api.layout())),
         macs: macs.iter().map(ToString::to_string).collect(),
         boots: timelines.iter().map(BootView::from).collect(),
     }))

@@ -24,6 +24,16 @@ pub(super) struct Asked<T>(pub T);
 /// The body: JSON, whatever the content type says.
 pub(super) struct Sent<T>(pub T);
 
+/// The body as it came.
+pub(super) struct Whole(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Whole {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejected| bad_body(&rejected))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

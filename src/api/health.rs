@@ -21,7 +21,8 @@ pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Proble
     let revision = api.store.current_site().await.map_err(|error| store_problem(&error))?;
     let unserved = revision.map(|revision| api.serve.unserved(&revision.site)).unwrap_or_default();
     if unserved.is_empty() {
-        return Ok("ready\n");
+        let watching = api.watching.borrow().is_some();
+        return Ok(if watching { "ready, but only watching: `overture db resume` ends that\n" } else { "ready\n" });
     }
     let detail = format!("not served: {}; the log says why, and it is tried again every few seconds", unserved.join(", "));
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "network_not_served", "A network is not served", detail))

@@ -32,6 +32,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let held = api.leases.table().all().filter(|lease| lease.state == domain::lease::LeaseState::Bound && lease.expires > now).count();
     leases.set(i64::try_from(held).unwrap_or(i64::MAX));
     registry.register("leases", "Leases held now", leases);
+    let watching: Gauge = Gauge::default();
+    watching.set(i64::from(api.watching.borrow().is_some()));
+    registry.register("only_watching", "1 while the service only watches, because its store was restored", watching);
     let mut text = String::new();
     let _ = encode(&mut text, &registry);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

@@ -7,24 +7,35 @@
 #![allow(clippy::result_large_err)]
 
 mod explain;
+mod export;
 mod extract;
 mod health;
+mod history;
 mod idempotency;
+mod list;
 mod metrics;
+mod moments;
 mod nodes;
 mod site;
+pub mod store;
+mod tests;
+mod verify;
 pub mod views;
 
+use crate::listen::LocalPeer;
 use crate::sites::{Serve, Sites};
 use axum::Router;
+use axum::extract::Extension;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Json};
 use domain::clock::Clock;
-use domain::ports::{Store, StoreError};
+use domain::place::Layout;
+use domain::ports::{ObserveOnly, Store, StoreError};
 use inventory::Inventory;
 use inventory::problem::Problem;
 use pxe::leases::LeaseBook;
 use std::sync::{Arc, LazyLock};
+use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -46,8 +57,38 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Everything that counts, for `/metrics`.
     pub counters: Arc<dyn Fn() -> Vec<crate::counters::Counter> + Send + Sync>,
+    /// The store as a whole.
+    pub(crate) transfers: Arc<crate::transfers::Transfers>,
+    /// Whether the service only watches.
+    pub(crate) watching: watch::Receiver<Option<ObserveOnly>>,
     /// Writes under way by idempotency key.
     pub(crate) writes: idempotency::Writes,
+}
+
+impl Api {
+    /// The site, arranged for looking up where a node stands.
+    fn layout(&self) -> Arc<Layout> {
+        self.inventory.layout()
+    }
+
+    /// Refuses while the service only watches.
+    fn may_act(&self) -> Result<(), Problem> {
+        match &*self.watching.borrow() {
+            None => Ok(()),
+            Some(ObserveOnly { since, reason }) => {
+                let detail = format!(
+                    "the service only watches since {since:.0}, because its store was {reason}: look at what differs \
+                     (`overture nodes list`, `overture leases`), then let it act again with `overture db resume`"
+                );
+                Err(Problem::new(StatusCode::CONFLICT, "observe_only", "The service only watches", detail))
+            }
+        }
+    }
+}
+
+/// Who asks, as far as the socket knows.
+fn by(peer: Option<Extension<LocalPeer>>) -> String {
+    peer.map_or("unknown".to_owned(), |Extension(peer)| format!("uid {}", peer.uid))
 }
 
 #[derive(OpenApi)]
@@ -60,6 +101,7 @@ pub struct Api {
     ),
     tags(
         (name = "nodes", description = "machines that have reported"),
+        (name = "history", description = "how machines were, and what changed"),
         (name = "boots", description = "what machines asked for and were given"),
         (name = "site", description = "what the operator wants"),
         (name = "service", description = "the service itself")
@@ -72,6 +114,7 @@ pub fn router(api: Api) -> Router {
     let (router, _) = described().split_for_parts();
     router
         .layer(axum::middleware::from_fn_with_state(api.clone(), idempotency::middleware))
+        .layer(axum::middleware::from_fn_with_state(api.clone(), store::say_if_watching))
         .fallback(async |uri: Uri| Problem::no_such_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| Problem::no_such_method(method.as_str(), uri.path()))
         .layer(axum::extract::DefaultBodyLimit::max(extract::MOST_BYTES))
@@ -81,13 +124,28 @@ pub fn router(api: Api) -> Router {
 
 fn described() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(nodes::list))
+        .routes(routes!(list::list))
         .routes(routes!(nodes::show, nodes::change, nodes::forget))
         .routes(routes!(nodes::order))
+        .routes(routes!(nodes::import))
+        .routes(routes!(nodes::report_schema))
+        .routes(routes!(tests::order, tests::list))
+        .routes(routes!(history::reports))
+        .routes(routes!(history::differences))
+        .routes(routes!(history::inventory_differences))
+        .routes(routes!(history::past))
+        .routes(routes!(verify::verify))
+        .routes(routes!(export::export))
+        .routes(routes!(export::targets))
         .routes(routes!(explain::explain))
         .routes(routes!(explain::leases))
         .routes(routes!(site::show, site::apply))
         .routes(routes!(site::revisions))
+        .routes(routes!(store::show))
+        .routes(routes!(store::backup))
+        .routes(routes!(store::migrate))
+        .routes(routes!(store::resume))
+        .routes(routes!(store::operation))
         .routes(routes!(description))
         .routes(routes!(health::healthy))
         .routes(routes!(health::ready))

@@ -2,7 +2,7 @@
 
 use super::extract::{Asked, Sent, too_large};
 use super::views::{Applied, ProblemView, RevisionList, RevisionView, SiteFiles, SiteView};
-use super::{Answer, Api, store_problem};
+use super::{Answer, Api, by, store_problem};
 use crate::files::Complaints;
 use crate::listen::LocalPeer;
 use crate::sites::ApplyError;
@@ -60,8 +60,8 @@ pub(super) async fn apply(
     if files.values().map(|text| text.len() as u64).sum::<u64>() > crate::site::MOST_BYTES {
         return Err(too_large());
     }
-    let by = peer.map_or("unknown".to_owned(), |Extension(peer)| format!("uid {}", peer.uid));
-    let outcome = api.sites.apply(files, by, query.dry_run, &*api.serve).await.map_err(|error| refused(&error))?;
+    api.may_act()?;
+    let outcome = api.sites.apply(files, by(peer), query.dry_run, &*api.serve).await.map_err(|error| refused(&error))?;
     if outcome.changed
         && let Some(revision) = &outcome.revision
         && let Err(error) = api.inventory.apply_site(&revision.site).await

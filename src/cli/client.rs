@@ -1,17 +1,21 @@
 //! A client of the operators' API on a local socket.
 
 use super::Reach;
+use crate::api::store::ONLY_WATCHING;
 use crate::settings::DEFAULT_SOCKET;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How much of a refusal is shown, characters.
 const MOST_SHOWN: usize = 2000;
+/// How many lines of it.
+const MOST_LINES: usize = 5;
 
 /// Why the service gave no answer to use.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,9 @@ pub enum ClientError {
     /// It refused, in its own words.
     #[error("{0}")]
     Refused(Refusal),
+    /// What it sent could not be written.
+    #[error("what the service sent could not be written")]
+    NotTaken(#[source] std::io::Error),
     /// The connection broke.
     #[error("the service at {socket} did not answer")]
     Broken {
@@ -72,7 +79,11 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = |field: &str| self.problem[field].as_str().filter(|text| !text.is_empty());
         match text("detail").or(text("title")) {
-            Some(text) => f.write_str(&domain::timeline::printable(text, MOST_SHOWN)),
+            Some(text) => {
+                // Lines may stand below one another: what was asked for, and where it is wrong.
+                let lines: Vec<_> = text.lines().take(MOST_LINES).map(|line| domain::timeline::printable(line, MOST_SHOWN)).collect();
+                f.write_str(&lines.join("\n"))
+            }
             None => write!(f, "the service refused with status {}", self.status),
         }
     }
@@ -82,6 +93,8 @@ impl std::fmt::Display for Refusal {
 pub struct Client {
     http: reqwest::Client,
     socket: PathBuf,
+    /// Whether it was said that the service only watches.
+    said: AtomicBool,
 }
 
 impl Client {
@@ -102,7 +115,7 @@ impl Client {
             .timeout(Duration::from_secs(60))
             .build()
             .map_err(|source| ClientError::Broken { socket: socket.to_owned(), source })?;
-        Ok(Self { http, socket: socket.to_owned() })
+        Ok(Self { http, socket: socket.to_owned(), said: AtomicBool::new(false) })
     }
 
     /// Reads.
@@ -110,9 +123,38 @@ impl Client {
         self.send(Method::GET, path, None).await
     }
 
+    /// Reads what is not JSON.
+    pub async fn text(&self, path: &str) -> Result<String, ClientError> {
+        let bytes = self.bytes(Method::GET, path, None).await?;
+        String::from_utf8(bytes).map_err(|source| ClientError::Strange { socket: self.socket.clone(), source: source.into() })
+    }
+
+    /// Reads what is long, piece by piece, for as long as it takes.
+    pub async fn download(&self, path: &str, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), ClientError> {
+        const LONGEST: Duration = Duration::from_secs(86_400);
+        let request = self.http.get(format!("http://overture{path}")).timeout(LONGEST);
+        let mut response = request.send().await.map_err(|source| self.unreachable(source))?;
+        let broken = |source| ClientError::Broken { socket: self.socket.clone(), source };
+        let status = response.status();
+        if !status.is_success() {
+            let problem = serde_json::from_slice(&response.bytes().await.map_err(broken)?).unwrap_or_default();
+            return Err(ClientError::Refused(Refusal { status, problem }));
+        }
+        while let Some(piece) = response.chunk().await.map_err(broken)? {
+            take(&piece).map_err(ClientError::NotTaken)?;
+        }
+        Ok(())
+    }
+
     /// Writes, with a key that makes a repetition harmless.
     pub async fn write<T: DeserializeOwned>(&self, method: Method, path: &str, body: Value) -> Result<T, ClientError> {
         self.send(method, path, Some(body)).await
+    }
+
+    /// Writes a text as it is, so that what is wrong in it is told by its own lines; with such a key too.
+    pub async fn write_text<T: DeserializeOwned>(&self, method: Method, path: &str, text: Vec<u8>) -> Result<T, ClientError> {
+        let bytes = self.bytes(method, path, Some(text)).await?;
+        serde_json::from_slice(&bytes).map_err(|source| ClientError::Strange { socket: self.socket.clone(), source: source.into() })
     }
 
     /// Takes away, with such a key too.
@@ -121,22 +163,39 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, ClientError> {
+        let bytes = self.bytes(method, path, body.map(|body| body.to_string().into_bytes())).await?;
+        serde_json::from_slice(&bytes).map_err(|source| ClientError::Strange { socket: self.socket.clone(), source: source.into() })
+    }
+
+    async fn bytes(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>, ClientError> {
         let broken = |source| ClientError::Broken { socket: self.socket.clone(), source };
         let mut request = self.http.request(method.clone(), format!("http://overture{path}"));
         if method != Method::GET {
             request = request.header("idempotency-key", Uuid::new_v4().to_string());
         }
         if let Some(body) = body {
-            request = request.json(&body);
+            request = request.header("content-type", "application/json").body(body);
         }
         let response = request.send().await.map_err(|source| self.unreachable(source))?;
         let status = response.status();
+        self.say_if_watching(&response);
         let bytes = response.bytes().await.map_err(broken)?;
         if !status.is_success() {
             let problem = serde_json::from_slice(&bytes).unwrap_or_default();
             return Err(ClientError::Refused(Refusal { status, problem }));
         }
-        serde_json::from_slice(&bytes).map_err(|source| ClientError::Strange { socket: self.socket.clone(), source: source.into() })
+        Ok(bytes.into())
+    }
+
+    /// Says once that what is shown may not be the present.
+    fn say_if_watching(&self, response: &reqwest::Response) {
+        let why = response.headers().get(ONLY_WATCHING).and_then(|why| why.to_str().ok());
+        if let Some(why) = why
+            && !self.said.swap(true, Ordering::Relaxed)
+        {
+            let why = domain::timeline::printable(why, 200);
+            eprintln!("(the service only watches: its store was {why}; `overture db resume` ends that)");
+        }
     }
 
     fn unreachable(&self, source: reqwest::Error) -> ClientError {

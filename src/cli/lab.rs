@@ -47,6 +47,18 @@ pub enum Command {
         #[arg(value_enum)]
         power: Power,
     },
+    /// Pull the cable of a machine's network port, or put it back
+    Cable {
+        #[command(flatten)]
+        which: Which,
+        /// vm1, vm2, …
+        node: String,
+        /// The port, counted from 1
+        port: usize,
+        /// What to do
+        #[arg(value_enum)]
+        cable: Cable,
+    },
     /// Stop everything and remove it, also after a crash
     Down {
         #[command(flatten)]
@@ -84,6 +96,9 @@ pub struct Up {
     /// Size of each machine's disk: 4G, 512M
     #[arg(long, default_value = "4G", value_name = "SIZE")]
     disk: DiskSize,
+    /// Give each machine what servers have: a second network card, an NVMe and a SATA disk, memory modules, a BMC
+    #[arg(long)]
+    server: bool,
     /// What the processors run on
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
@@ -121,6 +136,14 @@ pub enum Power {
     Reset,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Cable {
+    /// Pull it
+    Pull,
+    /// Put it back
+    Plug,
+}
+
 pub fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(up) => return self::up(&up),
@@ -133,6 +156,9 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
                 Power::Reset => lab::Power::Reset,
             };
             Lab::open(&which.name, &base_folder())?.power(&node, wanted)?;
+        }
+        Command::Cable { which, node, port, cable } => {
+            Lab::open(&which.name, &base_folder())?.cable(&node, port, cable == Cable::Plug)?;
         }
         Command::Down { which, logs } => down(&which, logs.as_deref())?,
         Command::Router { interface } => {
@@ -169,6 +195,7 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
             Accel::Tcg => AccelWish::Tcg,
             Accel::Kvm => AccelWish::Kvm,
         },
+        server: up.server,
     };
     // Before Ctrl-C means "remove it": a lab that is there already is not this command's to remove.
     if Lab::list(&base_folder()).contains(&plan.name) {
@@ -180,6 +207,7 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
     let socket = start_service(&mut lab, up)?;
     let mut router = std::process::Command::new(std::env::current_exe()?);
     lab.start_router_advertiser(router.args(["lab", "router", lab::APPLIANCE_INTERFACE]))?;
+    lab.start_switches()?;
     lab.start_nodes()?;
     // From here on a failure is worth a look, so the lab stays.
     lab.keep();
@@ -196,7 +224,7 @@ fn up(up: &Up) -> Result<ExitCode, Failure> {
         Some(missing) => {
             for machine in &missing {
                 eprintln!("{} is not in the inventory; it is at: {}", machine.machine.name, at(machine));
-                eprintln!("  what it was sent:  overture explain {} --socket {}", machine.machine.mac, socket.display());
+                eprintln!("  what it was sent:  overture explain {} --socket {}", machine.machine.mac(), socket.display());
                 eprintln!("  what it said:      {}", machine.serial_log.display());
             }
             Err(format!(
@@ -360,7 +388,7 @@ impl Board {
     fn show(&mut self, machine: &VmStatus, known: &[NodeView], after: Duration) -> bool {
         let node = node_of(machine, known);
         let text = match node {
-            Some(node) => format!("in the inventory, {}", node.address),
+            Some(node) => format!("in the inventory, {}", super::output::or_dash(node.address.as_ref())),
             None => at(machine),
         };
         let name = &machine.machine.name;
@@ -395,7 +423,7 @@ fn node_of<'n>(machine: &VmStatus, known: &'n [NodeView]) -> Option<&'n NodeView
 fn place(machine: &VmStatus, known: &[NodeView]) -> String {
     match node_of(machine, known) {
         Some(node) if machine.point == BootPoint::Agent && matches!(machine.process, ProcessState::Running { .. }) => {
-            format!("in the inventory, {}", node.address)
+            format!("in the inventory, {}", super::output::or_dash(node.address.as_ref()))
         }
         _ => at(machine),
     }
@@ -442,7 +470,7 @@ fn status(which: &Which, format: Format) -> Result<(), Failure> {
         vec![
             machine.machine.name.clone(),
             machine.machine.serial.clone(),
-            machine.machine.mac.to_string(),
+            machine.machine.mac().to_string(),
             state(machine.process),
             place(machine, &known),
             machine.last_line.clone().unwrap_or_default(),

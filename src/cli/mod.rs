@@ -1,6 +1,7 @@
 //! The command line. Everything about nodes goes through the operators' API, as for any other client.
 
 mod client;
+mod db;
 mod explain;
 mod lab;
 mod nodes;
@@ -36,7 +37,7 @@ struct Cli {
 #[derive(Args, Clone, Debug)]
 pub struct Reach {
     /// The service's local socket [default: for `serve` what the settings say, else /run/overture/api.sock or that of the only running lab]
-    #[arg(long, global = true, env = "OVERTURE_SOCKET", value_name = "PATH")]
+    #[arg(long, global = true, env = "OVERTURE_SOCKET", value_name = "PATH", display_order = 900)]
     socket: Option<PathBuf>,
 }
 
@@ -80,9 +81,12 @@ enum Command {
     /// Show the site in force and the revisions before it
     #[command(subcommand)]
     Site(site::Command),
-    /// List, show, name, order and forget nodes
+    /// Nodes: find, show, compare, name, label, order, test, export, forget
     #[command(subcommand)]
     Nodes(nodes::Command),
+    /// All nodes at once: what changed, and how they were
+    #[command(subcommand)]
+    Inventory(nodes::InventoryCommand),
     /// Tell what a machine was sent, and by which rule, from its first DHCP packet on
     Explain(explain::Explain),
     /// List DHCP leases
@@ -90,6 +94,9 @@ enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// The store as a whole: back up, restore, move to Postgres
+    #[command(subcommand)]
+    Db(db::Command),
     /// Build the discovery ramdisk from Debian's kernel package and the agent
     #[command(subcommand)]
     Ramdisk(ramdisk::Command),
@@ -140,11 +147,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Check { path } => return site::check(&path),
         Command::Openapi => output::print(crate::api::openapi()),
+        Command::Db(command) => return db::run(&cli.reach, command),
         Command::Ramdisk(command) => ramdisk::run(command)?,
         Command::Lab(command) => return lab::run(command),
         Command::Apply { site, dry_run, format } => return asking(site::apply(&cli.reach, &site, dry_run, format)),
         Command::Site(command) => return asking(site::run(&cli.reach, command)),
         Command::Nodes(command) => return asking(nodes::run(&cli.reach, command)),
+        Command::Inventory(command) => return asking(nodes::inventory(&cli.reach, command)),
         Command::Explain(explain) => return asking(explain::run(&cli.reach, explain)),
         Command::Leases { format } => return asking(explain::leases(&cli.reach, format)),
     }

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::output::{bytes, print};
 use clap::{Args, Subcommand, ValueEnum};
-use inventory_agent_ramdisk::{KernelSource, ModuleSet, Settings, build, installed_busybox};
+use inventory_agent_ramdisk::{KernelSource, ModuleSet, Settings, ToolSource, build, installed_busybox};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -30,6 +30,12 @@ pub struct Build {
     /// A Debian kernel package, instead of the one that apt has for linux-image-amd64 (downloaded, never installed)
     #[arg(long, value_name = "DEB")]
     kernel_package: Option<PathBuf>,
+    /// A Debian package of the tools for disks, instead of those that apt has; give all of them, each with --tool-package
+    #[arg(long, value_name = "DEB", conflicts_with = "no_tools")]
+    tool_package: Vec<PathBuf>,
+    /// Leave the tools for disks and the names of PCI devices out: smaller by 3 MB, and reports that lack what they tell
+    #[arg(long)]
+    no_tools: bool,
     /// Folder for what is slow to get again
     #[arg(long, default_value = "/var/cache/overture", value_name = "FOLDER")]
     cache: PathBuf,
@@ -58,6 +64,11 @@ pub fn run(Command::Build(asked): Command) -> Result<(), Failure> {
             None => beside_this_program()?,
         },
         busybox: installed_busybox().ok_or("no busybox is installed: apt-get install busybox-static")?,
+        tools: match (asked.no_tools, asked.tool_package) {
+            (true, _) => ToolSource::Nowhere,
+            (false, debs) if debs.is_empty() => ToolSource::Apt,
+            (false, debs) => ToolSource::DebianPackages(debs),
+        },
         modules: match asked.modules {
             Modules::Lab => ModuleSet::Lab,
             Modules::Full => ModuleSet::Full,

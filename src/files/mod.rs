@@ -1,14 +1,14 @@
-//! Reading TOML so that every mistake is found at once and each has its place.
+//! Reading TOML, and tables, so that every mistake is found at once and each has its place.
 //!
 //! What the keys mean is not known here: [`crate::settings`] and [`crate::site`] ask for them by name.
 
 mod reader;
 
-pub use reader::Reader;
+pub use reader::{Reader, nearest};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use domain::site::Mistake;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 /// A file's text and the name it goes by in messages.
@@ -94,7 +94,9 @@ impl Complaints {
                 Located {
                     file: at.map(|(source, _)| source.path.clone()),
                     line: before.map(|text| text.matches('\n').count() + 1),
-                    column: before.map(|text| text.rsplit('\n').next().unwrap_or_default().chars().count() + 1),
+                    // A byte order mark is no character that anybody sees.
+                    column: before
+                        .map(|text| text.rsplit('\n').next().unwrap_or_default().trim_start_matches('\u{feff}').chars().count() + 1),
                     message: complaint.message.clone(),
                 }
             })
@@ -136,6 +138,8 @@ pub struct Notes {
     places: HashMap<String, Place>,
     complaints: Vec<Complaint>,
     spoiled: BTreeSet<String>,
+    /// Keys of blocks that are rows of a table, where the block's own key says nothing to a reader.
+    rows: HashSet<String>,
 }
 
 impl Notes {
@@ -161,15 +165,27 @@ impl Notes {
                 None => break None,
             }
         };
-        self.complaints.push(Complaint { place, message: format!("{}: {}", mistake.key, mistake.message) });
+        let block = mistake.key.match_indices('.').nth(1).map(|(end, _)| mistake.key.split_at(end));
+        let shown = match block {
+            Some((block, field)) if self.rows.contains(block) => &field[1..],
+            _ => mistake.key.as_str(),
+        };
+        self.complaints.push(Complaint { place, message: format!("{shown}: {}", mistake.message) });
     }
 
-    /// Where a key stands.
+    /// Where a key was found to stand.
     pub fn place_of(&self, key: &str) -> Option<Place> {
         self.places.get(key).cloned()
     }
 
-    fn spoil(&mut self, key: String) {
+    /// A block that is a row of a table, by its key: `node.12`.
+    pub fn row(&mut self, key: String, place: Place) {
+        self.remember(key.clone(), place);
+        self.rows.insert(key);
+    }
+
+    /// Has a mistake already: what follows from it is not told again.
+    pub fn spoil(&mut self, key: String) {
         self.spoiled.insert(key);
     }
 
@@ -180,7 +196,8 @@ impl Notes {
         self.spoiled.contains("") || self.spoiled.contains(key) || next.is_some_and(|spoiled| spoiled.starts_with(&below))
     }
 
-    fn remember(&mut self, key: String, place: Place) {
+    /// Where a key stands.
+    pub fn remember(&mut self, key: String, place: Place) {
         self.places.entry(key).or_insert(place);
     }
 

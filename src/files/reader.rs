@@ -141,6 +141,36 @@ impl<'r, 't> Reader<'r, 't> {
         found
     }
 
+    /// Some of some words.
+    pub fn each_of<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Vec<T> {
+        let all: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let named: Vec<String> = self.list(name, &all.join(" or "));
+        let mut found = vec![];
+        for text in named {
+            match words.iter().find(|(word, _)| *word == text) {
+                Some((_, value)) => found.push(*value),
+                None => {
+                    let hint = nearest(&text, words.iter().map(|(word, _)| *word)).map(|word| format!("; did you mean \"{word}\"?"));
+                    let text = domain::timeline::printable(&text, 60);
+                    self.complain(name, format!("`{text}` is not known: write {}{}", all.join(" or "), hint.unwrap_or_default()));
+                }
+            }
+        }
+        found
+    }
+
+    /// A table of texts that are something, under keys that the user chose.
+    pub fn each<T: FromStr<Err: Display>>(&mut self, name: &str) -> Vec<(String, T)> {
+        let mut found = vec![];
+        self.table(name, |inner| {
+            let keys: Vec<String> = inner.table.iter().map(|(key, _)| key.get_ref().to_string()).collect();
+            for key in keys {
+                found.extend(inner.parsed(&key).map(|value| (key, value)));
+            }
+        });
+        found
+    }
+
     /// Complains when a key that must be there is not.
     pub fn require(&mut self, name: &str, example: &str) {
         if !self.table.iter().any(|(key, _)| key.get_ref() == name) {
@@ -233,7 +263,7 @@ fn article(kind: &str) -> String {
 }
 
 /// The word that was probably meant.
-fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+pub fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     words
         .map(|word| (strsim::damerau_levenshtein(text, word), word))
         .filter(|(distance, word)| *distance <= 1 + word.len() / 4)

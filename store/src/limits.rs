@@ -10,7 +10,7 @@ pub struct Limits {
     pub mailbox: usize,
     /// How many operations are committed together.
     pub batch: usize,
-    /// How long a commit, or a read, waits for another process that has the database locked.
+    /// How long a commit, or a read, waits for another process that has the database locked, or for a server that is away.
     pub lock_wait: Duration,
     /// How long anybody waits for an answer. More than twice [`Self::lock_wait`], so that who gives up was not written.
     pub answer_wait: Duration,
@@ -20,6 +20,15 @@ pub struct Limits {
     pub boots: usize,
     /// How many steps are kept of one boot, the first; the last of them says that more came.
     pub steps_of_one_boot: usize,
+    /// How many reports of one node are kept, the newest, whatever the retention says: a node that reports without end
+    /// must not fill the disk before anybody prunes.
+    pub reports_of_one_node: u64,
+    /// How many bytes of documents are kept of one node, packed; the newest document always is.
+    pub history_of_one_node: u64,
+    /// How many reports go at most in one portion of pruning.
+    pub pruned_at_once: u64,
+    /// How many tests of its hardware are kept of one node, the newest.
+    pub tests_of_one_node: usize,
     /// How many revisions of the site are kept, the newest.
     pub revisions: usize,
     /// How long answers to writes are kept.
@@ -38,6 +47,10 @@ impl Default for Limits {
             boots_of_one_mac: 20,
             boots: 20_000,
             steps_of_one_boot: 200,
+            reports_of_one_node: 10_000,
+            history_of_one_node: 64 << 20,
+            pruned_at_once: 500,
+            tests_of_one_node: 20,
             revisions: 100,
             answers: Duration::from_secs(86_400),
             most_answers: 10_000,

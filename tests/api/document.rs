@@ -1,6 +1,6 @@
 //! What the service says of itself: the description of its API, its counters, its health.
 
-use crate::service::{Service, node};
+use crate::service::{Known, Service, node, report};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,9 +40,10 @@ fn the_description_is_openapi_3_1_with_nothing_dangling() {
         let segments: BTreeSet<String> =
             path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(str::to_owned).collect();
         assert_eq!(named("path"), segments, "{what}");
-        assert!(parameters.iter().all(|p| (p["in"] == "path") == (p["required"] == true) && p["schema"].is_object()), "{what}");
+        assert!(parameters.iter().all(|p| (p["in"] != "path" || p["required"] == true) && p["schema"].is_object()), "{what}");
         assert_eq!(named("header").contains("Idempotency-Key"), method != "GET", "{what}: every write takes a key");
-        assert_eq!(operation["requestBody"].is_object(), !["GET", "DELETE"].contains(&method.as_str()), "{what}");
+        let bodiless = ["GET", "DELETE"].contains(&method.as_str()) || operation["operationId"] == "resume_store";
+        assert_eq!(operation["requestBody"].is_object(), !bodiless, "{what}");
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{what} {status} is not described");
             let kinds: Vec<_> = response["content"].as_object().unwrap().keys().cloned().collect();
@@ -79,19 +80,29 @@ fn the_service_and_the_command_line_print_the_same_description() {
 /// Routes are registered from what describes them, so none can be missing there; the other way round is asked here.
 #[test]
 fn every_described_operation_is_served_and_answers_as_described() {
-    let service = Service::with_nodes([node(1), node(2)]);
+    let mut able = Known::from(node(1));
+    able.document.facts["agent"] = json!({"can": ["test"]});
+    let service = Service::with_nodes([able, node(2).into()]);
     assert_eq!(service.apply("[site]\nname = \"one\"\n").status, 201);
     let document = document();
     let bodies: BTreeMap<&str, Value> = BTreeMap::from([
         ("change_node", json!({"name": "w1"})),
         ("order_node", json!({"order": "wait"})),
+        ("test_node", json!({"cpu": true, "seconds": 60})),
+        ("import_report", report(3)),
         ("apply_site", json!({"files": {"site.toml": "[site]\nname = \"one\"\n"}})),
     ]);
+    let queries = BTreeMap::from([("inventory_differences", "?since=7d"), ("export_nodes", "?format=csv")]);
     for (method, path, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap();
+        // Those need a Postgres to move to: tests/db.rs.
+        if ["migrate_store", "show_operation"].contains(&id) {
+            continue;
+        }
         // One is there to be forgotten.
         let machine = if method == "DELETE" { "VM-0002" } else { "VM-0001" };
-        let url = path.replace("{node}", machine).replace("{machine}", machine);
-        let body = bodies.get(operation["operationId"].as_str().unwrap()).map(Value::to_string).unwrap_or_default();
+        let url = path.replace("{node}", machine).replace("{machine}", machine) + queries.get(id).unwrap_or(&"");
+        let body = bodies.get(id).map(Value::to_string).unwrap_or_default();
         let answer = service.ask(&method, &url, &[], body.as_bytes());
         let response = &operation["responses"][answer.status.to_string()];
         assert!(answer.status < 300 && response.is_object(), "{method} {path}: {} {}", answer.status, answer.text());

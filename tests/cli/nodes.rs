@@ -1,9 +1,11 @@
 //! `overture nodes`, `explain` and `leases`.
 
 use crate::journal::{Journal, without_ids, without_seconds, without_times};
-use crate::service::{Service, in_store, node, overture};
+use crate::service::{Known, Service, in_store, node, overture};
 use domain::boot::{Architecture, Asker, Boot, Speaker};
+use domain::document::{Document, Gap};
 use domain::lease::{Lease, LeaseState};
+use domain::node::Labels;
 use domain::ports::{BootStore, LeaseStore};
 use domain::timeline::{Protocol, Step};
 use domain::{BootId, MacAddr, Timestamp};
@@ -25,10 +27,9 @@ fn harmless(text: &str) -> bool {
 fn nodes_are_listed_shown_named_ordered_and_forgotten() {
     let mut bare = node(3);
     bare.summary = Default::default();
-    bare.facts = json!({});
     bare.identity.serial = None;
-    bare.gaps = vec![];
-    let service = Service::with_nodes([node(1), node(2), bare]);
+    let bare = Known { node: bare, document: Document { facts: json!({}), ..Document::default() } };
+    let service = Service::with_nodes([node(1).into(), node(2).into(), bare]);
     let mut journal = Journal::new();
     let mut run = |arguments: &str, code: i32| {
         let mut command = overture(service.folder());
@@ -70,7 +71,7 @@ fn an_empty_inventory_says_how_it_fills() {
     let service = Service::start();
     let shown = String::from_utf8(service.overture(&["nodes", "list"]).stdout).unwrap();
     assert!(shown.starts_with("No node has reported yet.") && shown.contains("overture explain MAC"), "{shown}");
-    assert_eq!(json(&service, &["nodes", "list"]), json!({"items": [], "next_cursor": null}));
+    assert_eq!(json(&service, &["nodes", "list"]), json!({"items": [], "next_cursor": null, "total": 0}));
 }
 
 #[test]
@@ -92,10 +93,21 @@ fn what_a_machine_says_of_itself_cannot_draw_on_the_terminal_nor_be_pasted_as_a_
     evil.summary.vendor = Some(HOSTILE.into());
     evil.summary.product = Some(HOSTILE.repeat(1000));
     evil.summary.cpu_model = Some(HOSTILE.into());
-    evil.facts =
-        json!({"disks": [{"name": HOSTILE, "serial": HOSTILE, "wwn": HOSTILE}], "nics": [{"name": HOSTILE, "driver": HOSTILE}, 3]});
-    evil.gaps[0].reason = HOSTILE.into();
-    let id = evil.id.to_string();
+    evil.labels = Labels { owner: Some(HOSTILE.into()), tags: [HOSTILE.to_owned()].into(), note: Some(HOSTILE.into()) };
+    let part = json!({"name": HOSTILE, "serial": HOSTILE, "wwn": HOSTILE, "driver": HOSTILE, "slot": HOSTILE, "model": HOSTILE});
+    let neighbour = json!({"system": HOSTILE, "port": HOSTILE, "port_description": HOSTILE});
+    let facts = json!({
+        "system": part, "board": part, "chassis": part, "bmc": part, "tpm": {"version": HOSTILE},
+        "memory": {"dimms": [part, 3], "error_correction": HOSTILE},
+        "firmware": {"version": HOSTILE, "boot_entries": [{"number": HOSTILE, "label": HOSTILE, "path": HOSTILE}]},
+        "disks": [part, {"name": HOSTILE, "partitions": [part], "signatures": [{"kind": HOSTILE}], "health": {"warnings": [HOSTILE], "self_test": HOSTILE}}],
+        "nics": [part, {"name": HOSTILE, "neighbours": [neighbour]}, 3],
+        "gpus": [part], "controllers": [part], "sensors": [{"name": HOSTILE, "alarm": true}],
+        HOSTILE: HOSTILE,
+    });
+    let gaps = vec![Gap { path: HOSTILE.into(), reason: HOSTILE.into() }];
+    let evil = Known { node: evil, document: Document { facts, gaps, other: Default::default() } };
+    let id = evil.node.id.to_string();
     let service = Service::with_nodes([evil]);
     for arguments in [
         &["nodes", "list"][..],
@@ -112,6 +124,20 @@ fn what_a_machine_says_of_itself_cannot_draw_on_the_terminal_nor_be_pasted_as_a_
         &["nodes", "name", &id, HOSTILE],
         &["nodes", "name", "\u{1b}[2J", "w1"],
         &["explain", HOSTILE],
+        &["nodes", "list", "--columns", "vendor,product,owner,tags,note,disks.name,nics.name,facts.memory,facts.nics.neighbours.port"],
+        &["nodes", "list", HOSTILE],
+        &["nodes", "list", "--sort", HOSTILE],
+        &["nodes", "list", "--columns", HOSTILE],
+        &["nodes", "history", &id],
+        &["nodes", "diff", &id, "--since", HOSTILE],
+        &["nodes", "diff", &id, "--since", "1m"],
+        &["nodes", "verify"],
+        &["nodes", "tests", &id],
+        &["nodes", "tests", HOSTILE],
+        &["nodes", "label", &id, "--tag", HOSTILE],
+        &["nodes", "label", &id, "--tag", "sound"],
+        &["inventory", "show"],
+        &["inventory", "diff", "--since", "1m"],
     ] {
         let output = service.overture(arguments);
         let (shown, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());

@@ -1,7 +1,7 @@
 //! The service is killed again and again, while machines take and prolong leases, agents report and an operator applies.
 
 use crate::ledger::Ledger;
-use crate::support::agent::Key;
+use crate::support::agent::{self, Key};
 use crate::support::machine::{client, machine, try_power_on};
 use crate::support::random::Random;
 use crate::support::{Appliance, CARD, Operators, eventually, is_long};
@@ -71,7 +71,9 @@ fn report(thread: u32, ledger: &Ledger, over: &AtomicBool) {
         }
         let machine = &running[&which];
         number += 1;
-        match machine.agent.report(&machine.machine, number) {
+        let mut body = agent::report(&machine.machine, &machine.agent.boot, number);
+        body["facts"]["cpu"]["threads"] = Ledger::threads(number).into();
+        match machine.agent.send("POST", "/report", body.to_string().as_bytes()) {
             Ok(answer) if answer.status == 200 => ledger.reported(&machine.machine.serial, number),
             Ok(answer) if answer.status == 503 => {}
             // Its ticket and the binding of its key were promised too.

@@ -50,6 +50,11 @@ impl Ledger {
         (*last, *count) = (number, *count + 1);
     }
 
+    /// How many threads the report of this number says that the machine has: every other report is of other hardware.
+    pub fn threads(number: u64) -> u64 {
+        2 + number / 2 % 3
+    }
+
     /// A site was accepted.
     pub fn applied(&self, number: u64, text: &str) {
         let mut promises = self.locked();
@@ -96,13 +101,29 @@ fn assert_reports(promises: &Promises, service: &Operators) {
         let node = service.get(&format!("/api/v1/nodes/{serial}"));
         let number = node["facts"]["agent"]["uptime_seconds"].as_u64();
         assert!(number >= Some(*last), "report {last} of {serial} was answered with success, and {number:?} is the last that is known");
-        assert!(node["reports"].as_u64() >= Some(*count), "{serial}: {count} reports were answered with success: {node}");
+        let reports = node["reports"].as_u64().unwrap();
+        assert!(reports >= *count, "{serial}: {count} reports were answered with success: {node}");
+        assert_history(serial, reports, service);
     }
     let serials: Vec<_> = service.list("/api/v1/nodes").iter().map(|node| node["serial"].to_string()).collect();
     let mut once = serials.clone();
     once.sort();
     once.dedup();
     assert_eq!(once.len(), serials.len(), "one machine became two nodes: {serials:?}");
+}
+
+/// Every report has its place in the history, without gaps, and what is told of one is all of it and of no other.
+fn assert_history(serial: &str, reports: u64, service: &Operators) {
+    let kept = service.list(&format!("/api/v1/nodes/{serial}/history"));
+    let numbers: Vec<_> = kept.iter().map(|report| report["number"].as_u64().unwrap()).collect();
+    assert!(numbers.len() as u64 >= reports, "{serial} has reported {reports} times, and its history has {}", numbers.len());
+    assert!(numbers.iter().rev().copied().eq(1..=numbers.len() as u64), "the history of {serial} has gaps: {numbers:?}");
+    for number in [1, reports / 2 + 1, reports] {
+        let then = service.get(&format!("/api/v1/nodes/{serial}?at={number}"));
+        let (uptime, threads) = (&then["facts"]["agent"]["uptime_seconds"], &then["facts"]["cpu"]["threads"]);
+        assert_eq!(then["report"], number, "{serial}");
+        assert_eq!(uptime.as_u64().map(Ledger::threads), threads.as_u64(), "report {number} of {serial} is of two: {then}");
+    }
 }
 
 fn assert_revisions(promises: &Promises, service: &Operators) {

@@ -7,14 +7,17 @@ pub mod answer;
 
 pub use answer::Answer;
 
-use domain::hardware::{Firmware, Summary};
+use domain::document::{Digest, Document, Gap};
+use domain::hardware::{DiskBrief, Firmware, NicBrief, Summary};
+use domain::history::KeptReport;
 use domain::identity::Identity;
-use domain::node::{Gap, Node, Stage};
+use domain::node::{Labels, Node, Stage};
 use domain::ticket::KeyFingerprint;
 use domain::{BootId, MacAddr, NodeId, Timestamp};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -42,7 +45,7 @@ impl Service {
     }
 
     /// A running service that knows some nodes.
-    pub fn with_nodes(nodes: impl IntoIterator<Item = Node>) -> Self {
+    pub fn with_nodes(nodes: impl IntoIterator<Item = impl Into<Known>>) -> Self {
         let mut service = Self::prepare();
         service.fill(nodes);
         service.resume();
@@ -127,15 +130,15 @@ impl Service {
     }
 
     /// Opens the store from outside, beside the service or before it.
-    pub fn fill(&self, nodes: impl IntoIterator<Item = Node>) {
+    pub fn fill(&self, nodes: impl IntoIterator<Item = impl Into<Known>>) {
         let state = self.path("state");
         fs::create_dir_all(&state).expect("a state folder");
         in_store(&state, async |store| {
             use domain::ports::NodeStore;
             let mut work = tokio::task::JoinSet::new();
-            for node in nodes {
-                let store = store.clone();
-                work.spawn(async move { store.keep_node(&node).await.expect("kept") });
+            for known in nodes {
+                let (store, known) = (store.clone(), known.into());
+                work.spawn(async move { store.keep_report(&known.node, &known.report()).await.expect("kept") });
             }
             work.join_all().await;
         });
@@ -156,6 +159,20 @@ impl Service {
     /// Writes, without a key.
     pub fn write(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.ask(method, path, &[], body.to_string().as_bytes())
+    }
+
+    /// Imports what the machine of such a node says of itself, which makes it known.
+    pub fn import(&self, node: &Node) -> Answer {
+        let mac = node.identity.macs.first().expect("it has a card");
+        let number = u16::from_be_bytes([mac.0[4], mac.0[5]]);
+        self.report(&report(number))
+    }
+
+    /// Imports a report, which must be taken in.
+    pub fn report(&self, report: &Value) -> Answer {
+        let answer = self.write("POST", "/api/v1/reports", report);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer
     }
 
     /// Applies a site of one file.
@@ -210,17 +227,75 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A node with its document.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The node.
+    pub node: Node,
+    /// What its last report said.
+    pub document: Document,
+}
+
+/// With the document of such a machine.
+impl From<Node> for Known {
+    fn from(node: Node) -> Self {
+        let number = node.identity.macs.first().map_or(0, |mac| u16::from_be_bytes([mac.0[4], mac.0[5]]));
+        Self { node, document: document(number) }
+    }
+}
+
+impl Known {
+    /// Its report, as the store keeps it.
+    pub fn report(&self) -> KeptReport {
+        let json = serde_json::to_string(&self.document).expect("JSON");
+        KeptReport {
+            at: self.node.last_seen,
+            boot: self.node.boot,
+            address: self.node.address,
+            amends: false,
+            digest: Digest(sha2::Sha256::digest(json.as_bytes()).into()),
+            document: Some(json),
+            readings: Value::Null,
+        }
+    }
+}
+
+/// What a machine by a number says of itself.
+pub fn document(number: u16) -> Document {
+    let [high, low] = number.to_be_bytes();
+    Document {
+        facts: json!({
+            "disks": [{"name": "vda", "size_bytes": 4u64 << 30, "transport": "virtio", "serial": format!("DISK-{number:04}")}],
+            "nics": [{"name": "eth0", "permanent_mac": format!("52:54:00:00:{high:02x}:{low:02x}"), "driver": "virtio_net", "link": true, "speed_mbit": 1000}],
+        }),
+        gaps: vec![Gap { path: "disks.vda.wwn".into(), reason: "the disk has none".into() }],
+        other: Default::default(),
+    }
+}
+
+/// The report of the same machine when it is installed.
+pub fn report(number: u16) -> Value {
+    let uuid = Uuid::from_u128(0x1111_2222_3333_4444_5555_0000_0000_0000 | u128::from(number));
+    let Document { mut facts, gaps, .. } = document(number);
+    facts["system"] =
+        json!({"manufacturer": "QEMU", "product": "Standard PC", "serial": format!("VM-{number:04}"), "uuid": uuid.to_string()});
+    facts["cpu"] = json!({"model": "QEMU Virtual CPU", "threads": 2});
+    facts["memory"] = json!({"usable_bytes": 512 << 20});
+    facts["firmware"] = json!({"kind": "bios"});
+    json!({"report": 1, "facts": facts, "gaps": gaps})
+}
+
 /// A machine by a number, as it looks after its first report a minute ago.
 pub fn node(number: u16) -> Node {
     let [high, low] = number.to_be_bytes();
     let uuid = Uuid::from_u128(0x1111_2222_3333_4444_5555_0000_0000_0000 | u128::from(number));
+    let mac = MacAddr([0x52, 0x54, 0, 0, high, low]);
     let seen = Timestamp::now() - jiff::SignedDuration::from_secs(60);
     Node {
-        other: Default::default(),
         id: NodeId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | u128::from(number) << 32)),
         name: None,
         stage: Stage::Discovered,
-        identity: Identity::new(Some(uuid), Some(&format!("VM-{number:04}")), [MacAddr([0x52, 0x54, 0, 0, high, low])]),
+        identity: Identity::new(Some(uuid), Some(&format!("VM-{number:04}")), [mac]),
         summary: Summary {
             vendor: Some("QEMU".into()),
             product: Some("Standard PC".into()),
@@ -231,18 +306,30 @@ pub fn node(number: u16) -> Node {
             disk_bytes: Some(4 << 30),
             nics: Some(1),
             firmware: Some(Firmware::Bios),
+            each_disk: vec![DiskBrief {
+                name: "vda".into(),
+                serial: Some(format!("DISK-{number:04}")),
+                size_bytes: Some(4 << 30),
+                ..DiskBrief::default()
+            }],
+            each_nic: vec![NicBrief {
+                name: "eth0".into(),
+                mac: Some(mac),
+                driver: Some("virtio_net".into()),
+                link: Some(true),
+                speed_mbit: Some(1000),
+                ..NicBrief::default()
+            }],
+            ..Summary::default()
         },
-        facts: json!({
-            "disks": [{"name": "vda", "size_bytes": 4u64 << 30, "transport": "virtio", "serial": format!("DISK-{number:04}")}],
-            "nics": [{"name": "eth0", "permanent_mac": format!("52:54:00:00:{high:02x}:{low:02x}"), "driver": "virtio_net", "link": true, "speed_mbit": 1000}],
-        }),
-        gaps: vec![Gap { path: "disks.0.wwn".into(), reason: "the disk has none".into() }],
+        labels: Labels::default(),
+        digest: None,
         first_seen: seen,
         last_seen: seen,
         reports: 1,
-        boot: BootId(Uuid::from_u128(0x0190_0000_0000_7000_9000_0000_0000_0000 | u128::from(number))),
-        key: KeyFingerprint("ab".repeat(32)),
-        address: [10, 20, high, low].into(),
+        boot: Some(BootId(Uuid::from_u128(0x0190_0000_0000_7000_9000_0000_0000_0000 | u128::from(number)))),
+        key: Some(KeyFingerprint("ab".repeat(32))),
+        address: Some([10, 20, high, low].into()),
         order: None,
         version: 1,
     }

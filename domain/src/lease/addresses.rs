@@ -59,6 +59,18 @@ impl Addresses {
         (network.subnet.contains(&named) && self.is_usable_for(named, asking)).then_some(named)
     }
 
+    /// Whether the machine holds a lease, or the site names its address.
+    pub(super) fn knows_address_of(&self, asking: &Asking<'_>, network: &Network) -> bool {
+        self.fixed_address(asking, network).is_some() || self.of_machine(asking.mac).is_some_and(|lease| is_held(lease, asking.now))
+    }
+
+    /// Whether it was this address that the machine was given. A lease that is over counts as well: a machine that asks for the
+    /// address again has it, or had it last.
+    pub(super) fn knows(&self, asking: &Asking<'_>, network: &Network, address: Ipv4Addr) -> bool {
+        let was_its = self.of_machine(asking.mac).is_some_and(|lease| lease.state == LeaseState::Bound && lease.address == address);
+        was_its || self.fixed_address(asking, network) == Some(address)
+    }
+
     /// The address for a machine that asks for any, or would like to have `wanted`.
     pub(super) fn choose(
         &mut self,

@@ -80,6 +80,10 @@ const DECLINED_SECONDS: i64 = 3600;
 /// How many offers may be open on one network: a flood of DISCOVERs must not eat the memory.
 const MOST_OFFERS: usize = 4096;
 
+/// Why machines get no new address from a service that only watches.
+const WATCHING: &str = "the service only watches since its store was restored, so only known machines get their known addresses \
+    until `overture db resume`";
+
 /// Why no address can be offered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
@@ -99,6 +103,9 @@ pub enum NoAddress {
         /// The network.
         network: String,
     },
+    /// The service only watches, and does not know which addresses were given after the backup that it was restored from.
+    #[error("{WATCHING}; this machine holds no lease that is known")]
+    Watching,
     /// The machine was granted an address that it cannot have any more, and that lease is still on its way to disk.
     #[error("a lease of {address} is still being written for this machine: ask again in a moment")]
     BeingWritten {
@@ -114,6 +121,8 @@ pub enum Requested {
     Grant(Lease),
     /// Refuse (DHCPNAK), with the reason.
     Refuse(String),
+    /// Say nothing, with the reason: the service only watches.
+    Withhold(String),
     /// Say nothing, with the reason: the request is not ours to answer.
     Silence(String),
 }

@@ -94,7 +94,7 @@ fn site(declared: bool) -> Site {
         unknown: Unknown::Discover,
         lease_seconds: 600,
     };
-    let node = DeclaredNode { name: "w1".into(), serial: None, uuid: None, mac: Some(mac(0)), address: Some(ip(0)) };
+    let node = DeclaredNode { name: "w1".into(), mac: Some(mac(0)), address: Some(ip(0)), ..DeclaredNode::default() };
     Site {
         networks: BTreeMap::from([(name(declared).into(), network)]),
         nodes: if declared { vec![node] } else { vec![] },
@@ -242,7 +242,7 @@ impl World {
             }
             // RFC 2131, 4.4.1: a machine that is refused starts anew.
             Requested::Refuse(_) => self.gives_up(mac),
-            Requested::Silence(_) => {}
+            Requested::Silence(_) | Requested::Withhold(_) => {}
         }
     }
 

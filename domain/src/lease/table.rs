@@ -1,7 +1,7 @@
 //! The leases and open offers of all networks: what each kind of request deserves.
 
 use super::addresses::Addresses;
-use super::{Asking, DECLINED_SECONDS, Lease, LeaseState, NoAddress, Requested, Rule, is_held};
+use super::{Asking, DECLINED_SECONDS, Lease, LeaseState, NoAddress, Requested, Rule, WATCHING, is_held};
 use crate::clock::{Timestamp, after_seconds, seconds_between};
 use crate::mac::MacAddr;
 use crate::site::Site;
@@ -15,6 +15,8 @@ pub struct LeaseTable {
     networks: HashMap<String, Addresses>,
     /// Where the addresses of the site in force belong.
     homes: Vec<(Ipv4Net, String)>,
+    /// Whether only known machines get their known addresses.
+    only_known: bool,
 }
 
 impl LeaseTable {
@@ -30,6 +32,12 @@ impl LeaseTable {
             table.networks.entry(lease.network.clone()).or_default().insert(lease);
         }
         table
+    }
+
+    /// Whether, from now on, only machines whose address is known get it: those that hold a lease, or that the site names an
+    /// address for. After a restore it is not known which addresses were given since the backup.
+    pub fn only_known(&mut self, only_known: bool) {
+        self.only_known = only_known;
     }
 
     /// Puts every lease where its address belongs in the site that comes into force: a network may have another name, or
@@ -76,6 +84,9 @@ impl LeaseTable {
         };
         let addresses = self.networks.entry(asking.network.to_owned()).or_default();
         addresses.drop_lapsed_offers(asking.now);
+        if self.only_known && !addresses.knows_address_of(asking, network) {
+            return Err(NoAddress::Watching);
+        }
         let (address, rule) = addresses.choose(asking, network, wanted)?;
         if !addresses.has_room_for(asking.mac, address, asking.now) {
             return Err(NoAddress::TooManyOffers { network: asking.network.into() });
@@ -93,7 +104,14 @@ impl LeaseTable {
         };
         let addresses = self.networks.entry(name.to_owned()).or_default();
         addresses.drop_lapsed_offers(now);
+        if self.only_known && !addresses.knows(asking, network, address) {
+            return Requested::Withhold(format!("{WATCHING}; nobody is known to have given this machine {address}"));
+        }
         if let Some(reason) = addresses.objection(asking, network, address) {
+            // Another address may have been given to it, or this one to another, after the backup.
+            if self.only_known {
+                return Requested::Withhold(format!("{WATCHING}; {reason}"));
+            }
             return Requested::Refuse(reason);
         }
         let expires = after_seconds(now, i64::from(network.lease_seconds));

@@ -178,7 +178,7 @@ fn a_released_address_goes_back_to_its_machine_or_to_one_in_need() {
 #[test]
 fn a_declared_address_wins_and_pins() {
     let mut site = site("10.20.0.100-10.20.0.101");
-    site.nodes.push(DeclaredNode { name: "w1".into(), serial: None, uuid: None, mac: Some(mac(1)), address: Some(ip(20)) });
+    site.nodes.push(DeclaredNode { name: "w1".into(), mac: Some(mac(1)), address: Some(ip(20)), ..DeclaredNode::default() });
     let mut table = LeaseTable::default();
     assert_eq!(take(&mut table, &site, mac(1), at(0)), Ok(ip(20)));
     assert!(matches!(table.request(&asking(&site, mac(1), at(1)), ip(100), None), Requested::Refuse(_)));
@@ -189,7 +189,7 @@ fn a_declared_address_that_another_still_holds_is_not_promised_twice() {
     let (mut site, mut table) = (site("10.20.0.100-10.20.0.101"), LeaseTable::default());
     let held = take(&mut table, &site, mac(2), at(0)).expect("an address");
     site.networks.get_mut(NET).expect("network").pool = "10.20.0.101-10.20.0.102".parse().expect("range");
-    site.nodes.push(DeclaredNode { name: "w1".into(), serial: None, uuid: None, mac: Some(mac(1)), address: Some(held) });
+    site.nodes.push(DeclaredNode { name: "w1".into(), mac: Some(mac(1)), address: Some(held), ..DeclaredNode::default() });
     assert_eq!(take(&mut table, &site, mac(1), at(10)), Ok(ip(101)), "another until then");
     assert_eq!(take(&mut table, &site, mac(1), at(700)), Ok(held));
 }
@@ -275,4 +275,41 @@ fn a_clock_that_was_a_year_ahead_binds_nothing_for_a_year() {
     let restored = LeaseTable::restore(table.all().cloned().collect::<Vec<_>>(), at(0));
     assert!(restored.holder_of(address, at(599)).is_some(), "what was promised lasts as long as it was to last");
     assert!(restored.holder_of(address, at(601)).is_none());
+}
+
+#[test]
+fn who_only_watches_gives_known_machines_their_known_addresses_and_nothing_else() {
+    let mut site = site("10.20.0.100-10.20.0.109");
+    site.nodes.push(DeclaredNode { mac: Some(mac(9)), address: Some(ip(50)), ..DeclaredNode::default() });
+    let mut table = LeaseTable::default();
+    assert_eq!(take(&mut table, &site, mac(1), at(0)), Ok(ip(100)));
+    assert_eq!(take(&mut table, &site, mac(2), at(0)), Ok(ip(101)));
+    let given_back = table.release(NET, mac(2), ip(101), at(1)).expect("held");
+    table.granted(given_back);
+    table.only_known(true);
+    let offered = |table: &mut LeaseTable, who, now| table.offer(&asking(&site, who, now), None).map(|(address, _)| address);
+    let asked = |table: &mut LeaseTable, who, address, now| table.request(&asking(&site, who, now), address, None);
+
+    assert_eq!(offered(&mut table, mac(1), at(10)), Ok(ip(100)), "it holds a lease");
+    assert_eq!(offered(&mut table, mac(9), at(10)), Ok(ip(50)), "the site names its address");
+    for (who, now, what) in [(mac(3), at(10), "unknown"), (mac(2), at(10), "gave it back"), (mac(1), at(700), "its lease is over")] {
+        assert_eq!(offered(&mut table, who, now), Err(NoAddress::Watching), "{what}");
+    }
+    assert!(matches!(asked(&mut table, mac(1), ip(100), at(20)), Requested::Grant(_)), "a renewal");
+    assert!(matches!(asked(&mut table, mac(1), ip(100), at(900)), Requested::Grant(_)), "it has the address still");
+    assert!(matches!(asked(&mut table, mac(9), ip(50), at(20)), Requested::Grant(_)));
+    for (who, address, what) in [
+        (mac(1), ip(105), "another address than is known"),
+        (mac(2), ip(101), "it gave it back"),
+        (mac(3), ip(106), "an unknown machine"),
+        (mac(3), ip(100), "somebody else's"),
+        (mac(9), ip(107), "another than the site names"),
+        (mac(3), Ipv4Addr::new(192, 0, 2, 1), "not of this network"),
+    ] {
+        let said = asked(&mut table, who, address, at(20));
+        assert!(matches!(&said, Requested::Withhold(rule) if rule.contains("overture db resume")), "{what}: {said:?}");
+    }
+    table.only_known(false);
+    assert_eq!(offered(&mut table, mac(3), at(30)), Ok(ip(102)), "after that, as ever");
+    assert!(matches!(asked(&mut table, mac(1), Ipv4Addr::new(192, 0, 2, 1), at(30)), Requested::Refuse(_)));
 }

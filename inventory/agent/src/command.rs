@@ -1,13 +1,15 @@
-//! The command line of the three parts.
+//! The command line of the four parts.
 
 use crate::boot::Boot;
 use crate::console::Console;
-use crate::facts::{self, Findings};
+use crate::facts::{self, DRIVERS_LOADED, Findings, Place, Probes, Sources};
 use crate::key::AgentKey;
-use crate::run::{Deed, Machine};
+use crate::run::{Deed, Machine, TellHeard};
 use crate::sentences::chain;
 use crate::tree::Tree;
+use inventory_wire::{Agent, Report, VERSION};
 use rustix::system::RebootCommand;
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ const HELP: &str = "\
 overture-agent looks at the hardware of a node and reports it.
 
   overture-agent look [--root DIR]   print what it sees as JSON; changes nothing
+  overture-agent report              print a report of this installed system, for `overture nodes import`; changes nothing
+      --out FILE                     write it to FILE instead
+      --pretty                       in lines, for people
   overture-agent run                 report to the service that the kernel command line names, and do what it orders
       --consoles                     speak on every console of the kernel instead of standard error
       --key FILE                     keep the agent's key in FILE, so that a restarted agent has the same
@@ -25,8 +30,13 @@ overture-agent looks at the hardware of a node and reports it.
   overture-agent --help
 
 As process 1 of the ramdisk it prepares the machine, then starts and supervises `run`.
-Some facts need root; without it, look says what is missing and why.
+Some facts need root; without it, look and report say what is missing and why.
 ";
+
+/// How long a look that nobody repeats waits for disks.
+const LONGEST_LOOK: Duration = Duration::from_secs(90);
+/// How long a look that nobody repeats waits for the management controller.
+const LONGEST_QUESTION: Duration = Duration::from_secs(25);
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +45,7 @@ enum Command {
     Version,
     Init,
     Look { root: Option<PathBuf> },
+    Report { out: Option<PathBuf>, pretty: bool },
     Run { consoles: bool, key: Option<PathBuf> },
 }
 
@@ -45,6 +56,7 @@ pub fn main() -> ExitCode {
         Ok(Command::Version) => print(concat!("overture-agent ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
         Ok(Command::Init) => crate::init::main(),
         Ok(Command::Look { root }) => look(root.as_deref()),
+        Ok(Command::Report { out, pretty }) => report(out.as_deref(), pretty),
         Ok(Command::Run { consoles, key }) => run(consoles, key.as_deref()),
         Err(mistake) => {
             eprintln!("overture-agent: {mistake}\nTry `overture-agent --help`.");
@@ -65,12 +77,13 @@ fn parse(arguments: Vec<OsString>, process: u32) -> Result<Command, String> {
         (_, true, 1) => Ok(Command::Init),
         (_, true, _) => Err("as init I prepare a whole machine, and must be its first process".into()),
         (Some("look"), ..) => parse_look(rest),
+        (Some("report"), ..) => parse_report(rest),
         (Some("run"), ..) => parse_run(rest),
         (Some("--help" | "-h" | "help"), ..) => Ok(Command::Help),
         (Some("--version" | "-V"), ..) => Ok(Command::Version),
         (_, _, 1) => Ok(Command::Init),
         (Some(other), ..) => Err(format!("there is no command `{}`", other.escape_default())),
-        (None, ..) => Err("say what to do: look or run".into()),
+        (None, ..) => Err("say what to do: look, report or run".into()),
     }
 }
 
@@ -83,6 +96,18 @@ fn parse_look(mut rest: impl Iterator<Item = String>) -> Result<Command, String>
         }
     }
     Ok(Command::Look { root })
+}
+
+fn parse_report(mut rest: impl Iterator<Item = String>) -> Result<Command, String> {
+    let (mut out, mut pretty) = (None, false);
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--out" => out = Some(PathBuf::from(rest.next().ok_or("--out needs a file")?)),
+            "--pretty" => pretty = true,
+            other => return Err(format!("report does not know `{}`", other.escape_default())),
+        }
+    }
+    Ok(Command::Report { out, pretty })
 }
 
 fn parse_run(mut rest: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -108,9 +133,39 @@ fn look(root: Option<&Path>) -> ExitCode {
         eprintln!("overture-agent: there is neither sys nor proc in {}", root.unwrap_or(Path::new("/")).display());
         return ExitCode::FAILURE;
     }
-    let Findings { facts, gaps } = facts::look(&tree, &links(&tree));
+    let Findings { facts, gaps } = if tree.is_live() { look_once(&tree, None) } else { facts::look(&tree, &[]) };
     let document = serde_json::json!({ "facts": facts, "gaps": gaps });
     print(format!("{document:#}\n").as_bytes())
+}
+
+/// Looks at this machine and waits for what answers slowly: nobody looks again.
+fn look_once(tree: &Tree, place: Option<Place>) -> Findings {
+    let answers = Sources::of_this_machine(place, LONGEST_QUESTION).ask(tree);
+    let mut findings = facts::look_and_ask(tree, &answers, &Probes::of_this_machine(LONGEST_LOOK));
+    crate::lldp::installed::write_into(&mut findings.facts, &mut findings.gaps);
+    findings
+}
+
+/// A report that belongs to no boot: an operator brings it to the service.
+fn report(out: Option<&Path>, pretty: bool) -> ExitCode {
+    let Findings { facts, gaps } = look_once(&Tree::live(), Some(Place::Installed));
+    let report = Report { report: VERSION, boot: None, amends: false, facts, gaps, other: Default::default() };
+    let text = if pretty { serde_json::to_string_pretty(&report) } else { serde_json::to_string(&report) };
+    let text = match text {
+        Ok(text) => text + "\n",
+        Err(error) => {
+            eprintln!("overture-agent: the report cannot be written as JSON: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let Some(out) = out else { return print(text.as_bytes()) };
+    match std::fs::write(out, text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("overture-agent: the report could not be written to {}: {error}", out.display());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run(consoles: bool, key: Option<&Path>) -> ExitCode {
@@ -123,8 +178,14 @@ fn run(consoles: bool, key: Option<&Path>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // It looks again and again, and need not wait for what answers slowly.
+    let machine = ThisMachine {
+        probes: Probes::of_this_machine(Duration::ZERO),
+        sources: Sources::of_this_machine(Some(Place::Ramdisk), Duration::ZERO),
+        begun: Cell::new(None),
+    };
     match key.map_or_else(AgentKey::make, AgentKey::kept_in) {
-        Ok(key) => crate::run::run(&boot, &key, &ThisMachine, &console),
+        Ok(key) => crate::run::run(&boot, &key, &machine, &console),
         Err(error) => {
             console.say(&chain(&error));
             return ExitCode::FAILURE;
@@ -133,18 +194,38 @@ fn run(consoles: bool, key: Option<&Path>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Only the running machine can be asked by netlink; where that fails, the files say most of it.
-fn links(tree: &Tree) -> Vec<crate::netlink::Link> {
-    if tree.is_live() { crate::netlink::links().unwrap_or_default() } else { Vec::new() }
+/// The real one. It is looked at again and again, and what its disks answered is kept.
+struct ThisMachine {
+    probes: Probes,
+    sources: Sources,
+    /// Whether all that was there has been asked, and whether all drivers had been loaded then.
+    begun: Cell<Option<bool>>,
 }
-
-/// The real one.
-struct ThisMachine;
 
 impl Machine for ThisMachine {
     fn look(&self) -> Findings {
         let tree = Tree::live();
-        facts::look(&tree, &links(&tree))
+        facts::look_and_ask(&tree, &self.sources.ask(&tree), &self.probes)
+    }
+
+    fn glance(&self) -> Option<Findings> {
+        let tree = Tree::live();
+        Some(facts::look_and_ask(&tree, &self.sources.glance(&tree), &self.probes.later()))
+    }
+
+    fn still_asking(&self) -> bool {
+        let loaded = Tree::live().exists(DRIVERS_LOADED);
+        // Looking begins to ask; devices that have come since the last look are asked, too.
+        if self.begun.get() != Some(loaded) {
+            self.begun.set(Some(loaded));
+            self.look();
+        }
+        !loaded || self.probes.are_asking() || self.sources.are_asking()
+    }
+
+    fn tell_time(&self, agent: &mut Agent) {
+        let (uptime, user_space) = self.sources.uptimes(&Tree::live());
+        (agent.uptime_seconds, agent.user_space_seconds) = (uptime.or(agent.uptime_seconds), user_space.or(agent.user_space_seconds));
     }
 
     fn has_network(&self) -> bool {
@@ -155,6 +236,17 @@ impl Machine for ThisMachine {
 
     fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+
+    fn listen(&self, tell: TellHeard) -> Result<(), String> {
+        crate::lldp::listen(tell).map_err(|error| chain(&error))
+    }
+
+    /// A file that outlives the agent, and not the boot.
+    fn begins(&self, order: &str) -> bool {
+        let name: String = order.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+        let begun = std::fs::File::create_new(format!("/run/overture/begun.{name}"));
+        !begun.is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
     }
 
     fn act(&self, deed: Deed) -> std::io::Result<()> {
@@ -191,6 +283,9 @@ mod tests {
         assert_eq!(parsed(9, &["x", "look", "--root", "/t"]), Ok(Command::Look { root: Some("/t".into()) }));
         let run = Command::Run { consoles: true, key: Some("/run/k".into()) };
         assert_eq!(parsed(9, &["x", "run", "--key", "/run/k", "--consoles"]), Ok(run));
+        let report = Command::Report { out: Some("/t/r".into()), pretty: true };
+        assert_eq!(parsed(9, &["x", "report", "--out", "/t/r", "--pretty"]), Ok(report));
+        assert_eq!(parsed(9, &["x", "report", "--out"]), Err("--out needs a file".into()));
         assert_eq!(parsed(9, &["x", "look", "--root"]), Err("--root needs a folder".into()));
         assert_eq!(parsed(9, &["x", "run", "--root"]), Err("run does not know `--root`".into()));
     }

@@ -5,7 +5,7 @@
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -13,16 +13,19 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_ACK: u16 = 4;
-const NLM_F_DUMP: u16 = 0x300;
+pub(crate) const NLM_F_REQUEST: u16 = 1;
+pub(crate) const NLM_F_ACK: u16 = 4;
+pub(crate) const NLM_F_DUMP: u16 = 0x300;
 const IFF_UP: u32 = 1;
+const IFF_ALLMULTI: u32 = 0x200;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_CARRIER: u16 = 33;
 const IFLA_PERM_ADDRESS: u16 = 54;
+/// NETLINK_ROUTE is protocol 0.
+const ROUTE: Option<Protocol> = None;
 /// nlmsghdr: length, type, flags, sequence, port.
-const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 /// ifinfomsg: family, type, index, flags, change.
 const LINK_HEADER: usize = 16;
 
@@ -75,7 +78,7 @@ pub enum NetlinkError {
 /// All network interfaces of this network namespace.
 pub fn links() -> Result<Vec<Link>, NetlinkError> {
     let mut links = Vec::new();
-    converse(&request(RTM_GETLINK, NLM_F_DUMP, 0, 0, 0), "list its network interfaces", |message| {
+    converse(ROUTE, &request(RTM_GETLINK, NLM_F_DUMP, 0, 0, 0), "list its network interfaces", |message| {
         if message.kind == RTM_NEWLINK && links.len() < MOST_LINKS {
             links.extend(parse_link(message.payload));
         }
@@ -83,10 +86,10 @@ pub fn links() -> Result<Vec<Link>, NetlinkError> {
     Ok(links)
 }
 
-/// Switches an interface on. It may already be.
+/// Switches an interface on, and has it receive what is sent to groups: cards drop LLDP otherwise. It may already be.
 pub fn switch_on(link: &Link) -> Result<(), NetlinkError> {
-    let bytes = request(RTM_NEWLINK, NLM_F_ACK, link.index, IFF_UP, IFF_UP);
-    converse(&bytes, &format!("switch {} on", link.name), |_| {})
+    let bytes = request(RTM_NEWLINK, NLM_F_ACK, link.index, IFF_UP | IFF_ALLMULTI, IFF_UP | IFF_ALLMULTI);
+    converse(ROUTE, &bytes, &format!("switch {} on", link.name), |_| {})
 }
 
 /// Six bytes in lower case with colons.
@@ -95,9 +98,14 @@ pub fn mac_text(mac: [u8; 6]) -> String {
 }
 
 /// Sends one request and reads until the kernel says that it is done.
-fn converse(bytes: &[u8], what: &str, mut each: impl FnMut(&Message<'_>)) -> Result<(), NetlinkError> {
+pub(crate) fn converse(
+    protocol: Option<Protocol>,
+    bytes: &[u8],
+    what: &str,
+    mut each: impl FnMut(&Message<'_>),
+) -> Result<(), NetlinkError> {
     let failed = |error: rustix::io::Errno| NetlinkError::Socket(error.into());
-    let socket = open().map_err(failed)?;
+    let socket = open(protocol).map_err(failed)?;
     rustix::net::send(&socket, bytes, SendFlags::empty()).map_err(failed)?;
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -112,9 +120,8 @@ fn converse(bytes: &[u8], what: &str, mut each: impl FnMut(&Message<'_>)) -> Res
     }
 }
 
-fn open() -> rustix::io::Result<OwnedFd> {
-    // Protocol 0 is NETLINK_ROUTE.
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+fn open(protocol: Option<Protocol>) -> rustix::io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
     rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
     Ok(socket)
@@ -136,9 +143,9 @@ fn request(kind: u16, flags: u16, index: u32, interface_flags: u32, change: u32)
 
 /// One message of a datagram.
 #[derive(Debug, PartialEq, Eq)]
-struct Message<'a> {
-    kind: u16,
-    payload: &'a [u8],
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) payload: &'a [u8],
 }
 
 impl Message<'_> {
@@ -155,11 +162,11 @@ impl Message<'_> {
     }
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
-fn short(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn short(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
 
@@ -169,7 +176,7 @@ fn cut(bytes: &[u8], length: usize, header: usize) -> Option<(&[u8], &[u8])> {
     Some((content, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(number(bytes, 0)?).ok()?;
         let kind = short(bytes, 4)?;
@@ -179,7 +186,7 @@ fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(short(bytes, 0)?);
         // The two top bits are flags (nested, network byte order).

@@ -1,6 +1,6 @@
 //! What the agent says of a machine, as functions of values.
 
-use inventory_wire::{Accepted, Facts};
+use inventory_wire::{Accepted, Facts, Neighbour, Nic};
 
 /// Who the machine is: `this is VM-0001, QEMU Standard PC (i440FX + PIIX, 1996)`.
 pub fn introduction(facts: &Facts) -> String {
@@ -34,6 +34,22 @@ pub fn accepted(url: &str, accepted: &Accepted) -> String {
     format!("reported to {url}, I am node {}{name}", accepted.node)
 }
 
+/// Who is at the other ends of the cables: `eth0 is plugged into sw1, port 14; nobody speaks on eth1`.
+pub fn neighbours(facts: &Facts) -> String {
+    let one = |nic: &Nic| {
+        let name = nic.name.as_deref().unwrap_or("a card without a name");
+        let ends: Vec<String> = nic.neighbours.iter().map(end).collect();
+        if ends.is_empty() { format!("nobody speaks LLDP on {name}") } else { format!("{name} is plugged into {}", ends.join(" and ")) }
+    };
+    facts.nics.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn end(neighbour: &Neighbour) -> String {
+    let switch = neighbour.system.as_ref().or(neighbour.chassis.as_ref());
+    let port = neighbour.port.as_deref().unwrap_or("unknown");
+    format!("{}, port {port}", switch.map_or("something without a name", String::as_str))
+}
+
 /// An error and what caused it, the cause not repeated where the error already says it.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -64,7 +80,7 @@ fn gib(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inventory_wire::{Cpu, Disk, Memory, Nic, System};
+    use inventory_wire::{Cpu, Disk, Memory, System};
 
     fn text(text: &str) -> Option<String> {
         Some(text.into())
@@ -98,6 +114,16 @@ mod tests {
         assert_eq!(counts(&Facts::default()), "an unknown number of processors, an unknown amount of memory, no disk, no network card");
         assert_eq!(gib(64 << 30), "64 GiB");
         assert_eq!(gib(u64::MAX), "17179869184 GiB");
+    }
+
+    #[test]
+    fn neighbours_are_named_as_on_the_label_of_the_cable() {
+        let neighbour = Neighbour { system: text("sw1"), chassis: text("52:54:00:00:00:01"), port: text("14"), ..Neighbour::default() };
+        let nameless = Neighbour { system: None, ..neighbour.clone() };
+        let nic = |name, neighbours| Nic { name: text(name), neighbours, ..Nic::default() };
+        let facts = Facts { nics: vec![nic("eth0", vec![neighbour, nameless]), nic("eth1", vec![])], ..Facts::default() };
+        let expected = "eth0 is plugged into sw1, port 14 and 52:54:00:00:00:01, port 14; nobody speaks LLDP on eth1";
+        assert_eq!(neighbours(&facts), expected);
     }
 
     #[test]

@@ -5,20 +5,25 @@
 //! POST /report       by HTTPS  trusted is that authority and no other; the agent's key is the client certificate
 //! GET  /orders
 //! POST /progress
+//! GET  /test-data
 //! ```
+//!
+//! Each answer may carry the service's time, by which the machine's clock is compared with its own.
 //!
 //! It does not know how long to wait before trying again, nor what an order means; see [`crate::run`].
 
 use crate::boot::Boot;
+use crate::clock::Skew;
 use crate::console::printable;
 use crate::key::{AgentKey, hex};
-use inventory_wire::{Accepted, Orders, Progress, Report, TICKET_HEADER};
+use inventory_wire::{Accepted, Orders, Progress, Report, TICKET_HEADER, TIME_HEADER};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 use ureq::http::Response;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
@@ -130,12 +135,13 @@ pub struct Service {
     agent: Agent,
     url: String,
     ticket: String,
+    skew: Mutex<Option<Skew>>,
 }
 
 impl Service {
     /// Fetches the authority's certificate, compares it with the pin, and trusts it alone from then on.
     pub fn find(boot: &Boot, key: &AgentKey) -> Result<Self, AuthorityError> {
-        let authority = fetch_authority(boot)?;
+        let (authority, skew) = fetch_authority(boot)?;
         let private = PrivateKey::from_pem(key.private_pem().as_bytes()).expect("a key that rcgen wrote can be read");
         let certificate = Certificate::from_der(key.certificate()).to_owned();
         let tls = TlsConfig::builder()
@@ -144,32 +150,85 @@ impl Service {
             .client_cert(Some(ClientCert::new_with_certs(&[certificate], private)))
             .build();
         let agent = settings().https_only(true).tls_config(tls).build().new_agent();
-        Ok(Self { agent, url: boot.url.clone(), ticket: boot.ticket.clone() })
+        Ok(Self { agent, url: boot.url.clone(), ticket: boot.ticket.clone(), skew: Mutex::new(skew) })
+    }
+
+    /// Its address: `https://10.20.0.1:8444`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How the machine's clock stands to its own, as exactly as its answers so far can tell; `None` while it has not told
+    /// its time.
+    pub fn skew(&self) -> Option<Skew> {
+        *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a report; answered when it is stored.
     pub fn report(&self, report: &Report) -> Result<Accepted, AskError> {
         let url = format!("{}/report", self.url);
         let body = serde_json::to_vec(report).expect("a report is made of texts, numbers and maps with text keys");
-        let answer = self.agent.post(&url).header(TICKET_HEADER, &self.ticket).content_type("application/json").send(&body[..]);
-        parsed(&url, successful(&url, answer)?)
+        let request = self.agent.post(&url).header(TICKET_HEADER, &self.ticket).content_type("application/json");
+        parsed(&url, successful(&url, self.timed(|| request.send(&body[..])))?)
     }
 
     /// Asks for orders; the service may hold the answer back for `wait`.
     pub fn orders(&self, wait: Duration) -> Result<Orders, AskError> {
         let url = format!("{}/orders", self.url);
         let request = self.agent.get(format!("{url}?wait={}", wait.as_secs())).header(TICKET_HEADER, &self.ticket);
-        let answer = request.config().timeout_global(Some(wait + CALL_LIMIT)).build().call();
-        parsed(&url, successful(&url, answer)?)
+        let request = request.config().timeout_global(Some(wait + CALL_LIMIT)).build();
+        parsed(&url, successful(&url, self.timed(|| request.call()))?)
     }
 
     /// Tells how far an order has come.
     pub fn progress(&self, progress: &Progress) -> Result<(), AskError> {
         let url = format!("{}/progress", self.url);
-        let body = serde_json::to_vec(progress).expect("progress is two texts");
-        let answer = self.agent.post(&url).header(TICKET_HEADER, &self.ticket).content_type("application/json").send(&body[..]);
-        successful(&url, answer).map(drop)
+        let body = serde_json::to_vec(progress).expect("progress is made of texts and numbers");
+        let request = self.agent.post(&url).header(TICKET_HEADER, &self.ticket).content_type("application/json");
+        successful(&url, self.timed(|| request.send(&body[..]))).map(drop)
     }
+
+    /// Fetches so many bytes and throws them away; how many came. Ends early, without an error, when `enough` says so.
+    pub fn test_data(&self, bytes: u64, time: Duration, enough: &dyn Fn() -> bool) -> Result<u64, AskError> {
+        let url = format!("{}/test-data", self.url);
+        let request = self.agent.get(format!("{url}?bytes={bytes}")).header(TICKET_HEADER, &self.ticket);
+        let mut answer = request.config().timeout_global(Some(time + CALL_LIMIT)).build().call();
+        let body = match &mut answer {
+            Ok(answer) if answer.status().as_u16() == 200 => answer.body_mut(),
+            _ => return successful(&url, answer).map(|_| 0),
+        };
+        let mut reader = body.with_config().limit(bytes.saturating_add(1)).reader();
+        let (mut buffer, mut came) = (vec![0; 256 * 1024], 0);
+        loop {
+            let failed = |error: std::io::Error| AskError::Unreachable { url: url.clone(), source: Box::new(error.into()) };
+            match reader.read(&mut buffer).map_err(failed)? {
+                0 if came == bytes => return Ok(came),
+                0 => {
+                    let why = format!("{came} bytes came instead of {bytes}");
+                    return Err(AskError::Unreachable { url: url.clone(), source: Box::new(std::io::Error::other(why).into()) });
+                }
+                more => came += more as u64,
+            }
+            if enough() {
+                return Ok(came);
+            }
+        }
+    }
+
+    /// Does a call, and compares the clocks by its answer.
+    fn timed(&self, call: impl FnOnce() -> Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, ureq::Error> {
+        let (asked, begin) = (SystemTime::now(), Instant::now());
+        let answer = call()?;
+        if let Some(new) = skew_by(&answer, asked, begin.elapsed()) {
+            let mut skew = self.skew.lock().unwrap_or_else(PoisonError::into_inner);
+            *skew = Some(skew.map_or(new, |old| old.better(new)));
+        }
+        Ok(answer)
+    }
+}
+
+fn skew_by(answer: &Response<Body>, asked: SystemTime, took: Duration) -> Option<Skew> {
+    Skew::measure(answer.headers().get(TIME_HEADER)?.to_str().ok()?, asked, took)
 }
 
 /// No proxy and no redirect: the boot script names the service by its address, and nothing else is asked.
@@ -184,10 +243,13 @@ fn settings() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
         .timeout_global(Some(CALL_LIMIT))
 }
 
-fn fetch_authority(boot: &Boot) -> Result<Vec<u8>, AuthorityError> {
+/// The certificate that the pin names, and the service's time where the answer tells it.
+fn fetch_authority(boot: &Boot) -> Result<(Vec<u8>, Option<Skew>), AuthorityError> {
     let url = || boot.ca.clone();
     let unreachable = |error| AuthorityError::Unreachable { url: url(), source: Box::new(error) };
+    let (asked, begin) = (SystemTime::now(), Instant::now());
     let mut answer = settings().build().new_agent().get(&boot.ca).call().map_err(unreachable)?;
+    let skew = skew_by(&answer, asked, begin.elapsed());
     if answer.status().as_u16() != 200 {
         return Err(AuthorityError::Answered { url: url(), status: answer.status().as_u16() });
     }
@@ -197,7 +259,7 @@ fn fetch_authority(boot: &Boot) -> Result<Vec<u8>, AuthorityError> {
     if found != boot.pin {
         return Err(AuthorityError::WrongAuthority { url: url(), found: hex(&found), expected: hex(&boot.pin) });
     }
-    Ok(certificate.to_vec())
+    Ok((certificate.to_vec(), skew))
 }
 
 /// The body of a 2xx answer; everything else by what the agent can do about it.

@@ -29,7 +29,7 @@ pub enum ReadError {
     #[error("there is no /{0}")]
     Missing(String),
     /// Only root may read it.
-    #[error("/{0} may only be read by root")]
+    #[error("/{0} needs root: run it with sudo")]
     Forbidden(String),
     /// It is there and cannot be read; some attributes answer so when they have nothing to say.
     #[error("/{path} cannot be read")]

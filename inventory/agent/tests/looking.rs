@@ -14,6 +14,9 @@ use tree::FakeTree;
 const BIOS: (&[u8], &[u8]) = (include_bytes!("fixtures/qemu-bios.entry"), include_bytes!("fixtures/qemu-bios.dmi"));
 const UEFI: (&[u8], &[u8]) = (include_bytes!("fixtures/qemu-uefi.entry"), include_bytes!("fixtures/qemu-uefi.dmi"));
 
+/// Two sockets with modules of different sizes, a board, an onboard network card, a management controller.
+const MODULES: (&[u8], &[u8]) = (include_bytes!("fixtures/qemu-two-modules.entry"), include_bytes!("fixtures/qemu-two-modules.dmi"));
+
 fn with_tables((entry, tables): (&[u8], &[u8])) -> FakeTree {
     let tree = FakeTree::new();
     tree.file("sys/firmware/dmi/tables/smbios_entry_point", entry);
@@ -66,6 +69,33 @@ fn an_independent_reader_of_tables_agrees() {
         assert_eq!(found.serial.as_deref(), Some(system.serial));
         assert_eq!(found.uuid, system.uuid.map(|uuid| uuid.to_string()));
     }
+}
+
+#[test]
+fn an_independent_reader_of_tables_agrees_about_memory() {
+    for (entry, tables) in [BIOS, UEFI, MODULES] {
+        let memory = with_tables((entry, tables)).look(&[]).facts.memory.unwrap();
+        let point = dmidecode::EntryPoint::search(entry).unwrap();
+        let theirs: Vec<_> = point
+            .structures(tables)
+            .filter_map(|structure| match structure {
+                Ok(dmidecode::Structure::MemoryDevice(device)) => Some(device),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(memory.slots, u32::try_from(theirs.len()).ok().filter(|slots| *slots > 0));
+        assert_eq!(memory.dimms.len(), theirs.len());
+        for (ours, theirs) in memory.dimms.iter().zip(theirs) {
+            assert_eq!(ours.slot.as_deref(), Some(theirs.device_locator));
+            assert_eq!(ours.size_bytes, theirs.size.map(|mebibytes| u64::from(mebibytes) << 20));
+            assert_eq!(ours.speed_mts, theirs.speed.filter(|speed| *speed > 0).map(u32::from));
+            assert_eq!(ours.configured_mts, theirs.configured_memory_speed.filter(|speed| *speed > 0).map(u32::from));
+            assert_eq!(ours.manufacturer.as_deref(), Some(theirs.manufacturer).filter(|text| !text.is_empty() && *text != "Not Specified"));
+        }
+    }
+    let memory = with_tables(MODULES).look(&[]).facts.memory.unwrap();
+    let sizes: Vec<_> = memory.dimms.iter().map(|dimm| (dimm.slot.as_deref(), dimm.size_bytes)).collect();
+    assert_eq!(sizes, [(Some("DIMM_A 0"), Some(16 << 30)), (Some("DIMM_A 1"), Some(4 << 30))]);
 }
 
 #[test]
@@ -149,6 +179,7 @@ fn each_kind_of_disk_says_where_it_is_attached_and_who_it_is() {
         rotational: Some(false),
         removable: Some(false),
         transport: text("sata"),
+        pci: text("0000:00:1f.2"),
         ..Disk::default()
     };
     assert_eq!(disk("sda"), sda);

@@ -97,6 +97,7 @@ pub enum Counted {
     NoNetwork,
     NoOwnAddress,
     IgnoredBySite,
+    OnlyWatching,
     PoolExhausted,
     TooManyOffers,
     StoreUnavailable,
@@ -118,6 +119,7 @@ impl Counted {
             Self::NoNetwork => &counts.no_network,
             Self::NoOwnAddress => &counts.no_own_address,
             Self::IgnoredBySite => &counts.ignored_by_site,
+            Self::OnlyWatching => &counts.only_watching,
             Self::PoolExhausted => &counts.pool_exhausted,
             Self::TooManyOffers => &counts.too_many_offers,
             Self::StoreUnavailable => &counts.store_unavailable,
@@ -204,6 +206,10 @@ fn discover(request: &Request, here: &Here<'_>, leases: &mut LeaseTable, now: Ti
             notes.push(silence(full.to_string()));
             Outcome::silence(Counted::PoolExhausted, notes)
         }
+        Err(watching @ NoAddress::Watching) => {
+            notes.push(silence(watching.to_string()));
+            Outcome::silence(Counted::OnlyWatching, notes)
+        }
         // A flood, or a machine that asks again in a moment: not worth keeping.
         Err(NoAddress::TooManyOffers { .. } | NoAddress::BeingWritten { .. }) => Outcome::silence(Counted::TooManyOffers, vec![]),
     }
@@ -227,6 +233,12 @@ fn requested(request: &Request, here: &Here<'_>, leases: &mut LeaseTable, now: T
             let message = format!("asked for {address} as {} and was refused (NAK)", speaker_name(request.speaker));
             let notes = vec![Note { event: "nak", message, rule: Some(rule.clone()) }];
             Answer::Now(Outcome { counted: Counted::Refused, reply: Some(refusal(request, here, &rule)), notes })
+        }
+        Requested::Withhold(rule) => {
+            let note = Note { event: "silence", message: format!("asked for {address} and got no answer"), rule: Some(rule) };
+            // A running system that renews asks again and again, for as long as it is not answered.
+            let notes = if request.ciaddr.is_unspecified() { vec![asked(request), note] } else { vec![] };
+            Answer::Now(Outcome::silence(Counted::OnlyWatching, notes))
         }
         Requested::Silence(_) => silence(Counted::TooManyOffers),
     }

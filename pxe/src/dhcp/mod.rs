@@ -60,6 +60,8 @@ counters! {
         no_own_address,
         /// Dropped: the site says not to answer this machine.
         ignored_by_site,
+        /// Dropped: the service only watches, and does not know the machine's address.
+        only_watching,
         /// Dropped: the pool has no address left.
         pool_exhausted,
         /// Dropped: too many offers are open.

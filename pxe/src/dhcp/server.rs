@@ -291,6 +291,11 @@ impl Desk {
             (Counted::TooManyOffers, _) => {
                 self.warn("too_many_offers", |times| format!("{times} machines must wait: too many offers are open on network {network}"));
             }
+            (Counted::OnlyWatching, _) => self.warn("only_watching", |times| {
+                format!(
+                    "{times} requests got no answer until `overture db resume`, because only known addresses are given; the last: {mac}"
+                )
+            }),
             (Counted::Acknowledged | Counted::AcknowledgedFromDisk, Some(reply)) => {
                 tracing::info!(node.mac = %mac, network, "{mac} was given {}", reply.yiaddr);
             }

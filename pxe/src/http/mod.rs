@@ -16,7 +16,7 @@ mod sent;
 
 use crate::boots::Boots;
 use crate::counts::{counters, one};
-use crate::files::BootFiles;
+use crate::files::{AUTHORITY, BootFiles};
 use crate::ipxe::{self, Scripts};
 use crate::leases::LeaseBook;
 use crate::log_limit::LogLimit;
@@ -112,6 +112,9 @@ counters! {
     }
 }
 
+/// RFC 3339 with milliseconds, UTC; the agents' service sends it too.
+const TIME_HEADER: &str = "overture-time";
+
 struct Serving {
     http: BootHttp,
     scripts: Scripts,
@@ -153,12 +156,26 @@ async fn answer(State(serving): State<Arc<Serving>>, request: Request) -> Respon
     match path[..] {
         ["boot.ipxe"] => serving.first_script(peer),
         ["ipxe"] => serving.node_script(peer, query).await,
-        ["boot", name] => serving.file(peer, name, request.method(), request.headers()).await,
+        ["boot", name] => {
+            let mut response = serving.file(peer, name, request.method(), request.headers()).await;
+            if name == AUTHORITY {
+                serving.tell_the_time(&mut response);
+            }
+            response
+        }
         _ => not_found(counts),
     }
 }
 
 impl Serving {
+    /// The certificate is the first thing that an agent asks for: from the time of the answer it knows how wrong its
+    /// machine's clock is before it reports.
+    fn tell_the_time(&self, response: &mut Response) {
+        if let Ok(now) = HeaderValue::from_str(&format!("{:.3}", self.http.clock.now())) {
+            response.headers_mut().insert(TIME_HEADER, now);
+        }
+    }
+
     fn first_script(&self, peer: Ipv4Addr) -> Response {
         one(&self.http.counts.first_scripts);
         self.http.note_at(peer, "script", "asked for the first script".into(), None);

@@ -154,7 +154,7 @@ pub fn site(unknown: Unknown) -> Site {
         unknown,
         lease_seconds: DEFAULT_LEASE_SECONDS,
     };
-    let w1 = DeclaredNode { name: "w1".into(), serial: Some("VM-0001".into()), uuid: None, mac: None, address: None };
+    let w1 = DeclaredNode { name: "w1".into(), serial: Some("VM-0001".into()), ..DeclaredNode::default() };
     let networks = BTreeMap::from([("provision".to_owned(), network)]);
     Site { name: "hall-1".into(), networks, nodes: vec![w1], ..Site::default() }
 }

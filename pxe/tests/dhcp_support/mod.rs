@@ -136,12 +136,12 @@ pub fn site(interface: &str) -> Site {
         domain: Some("hall1.example".into()),
         ntp: vec![ip(3)],
         networks: BTreeMap::from([("n".to_owned(), network)]),
-        nodes: vec![],
+        ..Site::default()
     }
 }
 
 pub fn declared(name: &str, mac: MacAddr) -> DeclaredNode {
-    DeclaredNode { name: name.into(), serial: None, uuid: None, mac: Some(mac), address: None }
+    DeclaredNode { name: name.into(), mac: Some(mac), ..DeclaredNode::default() }
 }
 
 /// An inventory that knows nobody.

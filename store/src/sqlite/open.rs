@@ -1,8 +1,8 @@
 //! Opening: refuse what is not ours or newer, make what is not there, bring an older schema up to date.
 
-use super::cause::{is_damaged, is_locked};
+use super::db::{is_damaged, is_locked};
 use super::file::{self, APPLICATION, beside};
-use crate::Limits;
+use crate::{Limits, schema};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use std::fs::{self, OpenOptions};
@@ -10,10 +10,6 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The schema, one step after the other; how many were taken stands in the file. A step that was released is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_first.sql")];
-/// The newest schema that this program knows.
-const KNOWN_SCHEMA: u32 = MIGRATIONS.len() as u32;
 /// Who may read the file: it holds tickets and what nodes say of themselves.
 const MODE: u32 = 0o600;
 
@@ -58,7 +54,7 @@ pub enum OpenError {
     },
     /// A newer version of this program has written it.
     #[error(
-        "the store {} was written by a newer Overture: it has schema {found}, and this one knows those up to {known}. \
+        "the store {} was written by a newer Overture: it has schema {found}, and this one works on those up to {known}. \
         Start the newer version again, or restore the backup from before the upgrade",
         .path.display()
     )]
@@ -67,7 +63,7 @@ pub enum OpenError {
         path: PathBuf,
         /// Its schema.
         found: u32,
-        /// The newest schema that is known here.
+        /// The newest schema that this program works on.
         known: u32,
     },
     /// Another process has it locked.
@@ -123,7 +119,7 @@ pub async fn open(path: &Path, limits: &Limits) -> Result<(SqliteConnectOptions,
         // The log may hold a newer version than the header: ask without writing.
         Some(_) if file::has_log(path) => {
             let mut connection = for_reading(&options).connect().await.map_err(failed)?;
-            refuse_newer(path, schema(&mut connection).await.map_err(failed)?)?;
+            refuse_newer(path, found_schema(&mut connection).await.map_err(failed)?)?;
             connection.close().await.map_err(failed)?;
         }
         Some(header) => refuse_newer(path, header.schema)?,
@@ -133,6 +129,11 @@ pub async fn open(path: &Path, limits: &Limits) -> Result<(SqliteConnectOptions,
     let options = options.journal_mode(SqliteJournalMode::Wal).pragma("journal_size_limit", "16777216");
     let mut connection = options.connect().await.map_err(failed)?;
     migrate(&mut connection).await.map_err(failed)?;
+    let found = found_schema(&mut connection).await.map_err(failed)?;
+    if found > schema::KNOWN {
+        let (path, known) = (path.display(), schema::KNOWN);
+        tracing::warn!("the store {path} has schema {found}, one newer than this version's own ({known}), and is used as it is");
+    }
     Ok((options, connection))
 }
 
@@ -152,8 +153,8 @@ fn failed(path: &Path, source: sqlx::Error) -> OpenError {
 }
 
 fn refuse_newer(path: &Path, found: u32) -> Result<(), OpenError> {
-    if found > KNOWN_SCHEMA {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: KNOWN_SCHEMA });
+    if found > schema::READABLE {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: schema::READABLE });
     }
     Ok(())
 }
@@ -203,7 +204,7 @@ fn keep_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-async fn schema(connection: &mut SqliteConnection) -> Result<u32, sqlx::Error> {
+async fn found_schema(connection: &mut SqliteConnection) -> Result<u32, sqlx::Error> {
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await?;
     // The field is unsigned for us and signed for SQLite; a negative one is newer than anything.
     Ok(u32::try_from(version).unwrap_or(u32::MAX))
@@ -211,9 +212,9 @@ async fn schema(connection: &mut SqliteConnection) -> Result<u32, sqlx::Error> {
 
 /// Takes the steps that the file lacks, each in a transaction of its own.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let taken = schema(connection).await?;
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(taken as usize) {
-        let version = step + 1;
+    let taken = found_schema(connection).await?;
+    for step in schema::STEPS.iter().skip(taken as usize) {
+        let (version, sql) = (step.schema, step.sqlite);
         let text = format!("BEGIN IMMEDIATE; {sql}; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}; COMMIT");
         // Safe: made of this program's own text and numbers.
         sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await?;

@@ -17,12 +17,12 @@ const STORE: &str = "OVERTURE_TEST_STORE";
 const ROUND: &str = "OVERTURE_TEST_ROUND";
 
 /// Where the other half finds its store; nothing in the first half.
-fn told() -> Option<PathBuf> {
+pub fn told() -> Option<PathBuf> {
     std::env::var_os(STORE).map(PathBuf::from)
 }
 
 /// How the other half is started: this program again, for one of its tests, after `before`.
-fn other_half(before: &[&str], test: &str, store: &Path) -> Command {
+pub fn other_half(before: &[&str], test: &str, store: &Path) -> Command {
     let mut command = Command::new(before[0]);
     command.args(&before[1..]).arg(std::env::current_exe().expect("a program"));
     command.args(["--exact", test, "--nocapture"]).env(STORE, store);

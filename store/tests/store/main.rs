@@ -2,5 +2,10 @@
 
 mod contract;
 mod faults;
+mod measure;
 mod opening;
+mod postgres;
+mod postgres_faults;
 mod sqlite;
+mod transfer;
+mod versions;

@@ -28,23 +28,13 @@ async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
     sqlx::query(sql).execute(connection).await.expect(sql);
 }
 
-macro_rules! keeps_the_contract {
-    ($($test:ident: $contract:ident,)*) => {$(
-        #[tokio::test]
-        async fn $test() {
-            let (_folder, path) = folder();
-            contract::$contract(&open(&path).await).await;
-        }
-    )*};
+async fn empty() -> (tempfile::TempDir, SqliteStore) {
+    let (folder, path) = folder();
+    let store = open(&path).await;
+    (folder, store)
 }
 
-keeps_the_contract! {
-    leases_are_kept_as_the_contract_says: lease_contract,
-    boots_are_kept_as_the_contract_says: boot_contract,
-    nodes_are_kept_as_the_contract_says: node_contract,
-    revisions_are_kept_as_the_contract_says: site_contract,
-    answers_are_kept_as_the_contract_says: answer_contract,
-}
+crate::keeps_the_contract!(empty);
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_stop_without_notice() {
@@ -146,49 +136,6 @@ async fn a_thousand_leases_at_once_share_their_commits() {
     assert_eq!(store.leases().await.expect("read").len(), 1000);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_operation_takes_no_other_with_it() {
-    let (_folder, path) = folder();
-    let store = open(&path).await;
-    store.keep_node(&domain::node::Node { name: Some("w".into()), ..node(1) }).await.expect("kept");
-    let mut tasks = tokio::task::JoinSet::new();
-    for n in 2..=60u16 {
-        let store = store.clone();
-        let name = (n % 3 == 0).then(|| "w".into());
-        let refused = name.is_some();
-        tasks.spawn(async move { (refused, store.keep_node(&domain::node::Node { name, ..node(n) }).await) });
-    }
-    while let Some(done) = tasks.join_next().await {
-        let (refused, result) = done.expect("no panic");
-        assert_eq!(matches!(result, Err(StoreError::NameTaken { .. })), refused, "{result:?}");
-    }
-    assert_eq!(store.nodes(None, 100).await.expect("read").items.len(), 40);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operation_that_the_database_refuses_takes_no_other_with_it() {
-    let (_folder, path) = folder();
-    let store = open(&path).await;
-    store.keep_revision(&revision(1)).await.expect("kept");
-    let mut tasks = tokio::task::JoinSet::new();
-    for n in 1..=60u8 {
-        let store = store.clone();
-        tasks.spawn(async move {
-            if n != 30 {
-                return store.keep_lease(&lease("n", n, n.into())).await.is_ok();
-            }
-            // The right number under an id that is taken: no rule sees it, only the database.
-            let twin = domain::ports::Revision { id: revision(1).id, ..revision(2) };
-            matches!(store.keep_revision(&twin).await, Err(StoreError::Unavailable { .. }))
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        assert!(done.expect("no panic"));
-    }
-    assert_eq!(store.leases().await.expect("read").len(), 59);
-    assert_eq!(store.stats().failures, 0);
-}
-
 #[tokio::test]
 async fn history_is_bounded() {
     let (_folder, path) = folder();
@@ -231,6 +178,31 @@ async fn history_is_bounded() {
 }
 
 #[tokio::test]
+async fn the_history_of_a_node_that_reports_without_end_is_bounded() {
+    let (_folder, path) = folder();
+    let limits = Limits { reports_of_one_node: 40, history_of_one_node: 4000, ..Limits::default() };
+    let store = SqliteStore::open_with(&path, limits).await.expect("a store");
+    let (mut many, mut large) = (node(1), node(2));
+    for n in 0..200u16 {
+        let told = if n == 0 { contract::Told::Changed(contract::document(n)) } else { contract::Told::Unchanged };
+        many = contract::tell(&store, many, told, n.into()).await;
+        large = contract::tell(&store, large, contract::Told::Changed(contract::document(n)), n.into()).await;
+    }
+    let reports = store.reports(many.id, None, 1000).await.expect("read");
+    assert!((40..56).contains(&reports.len()), "{}", reports.len());
+    assert_eq!(store.snapshot(many.id, None).await.expect("read").expect("a snapshot").document, contract::document(0));
+    let reports = store.reports(large.id, None, 1000).await.expect("read");
+    assert!((2..40).contains(&reports.len()), "{}", reports.len());
+    for report in reports {
+        let document = store.snapshot_after(large.id, report.number).await.expect("read").expect("a snapshot").document;
+        assert_eq!(document, contract::document(report.number as u16 - 1));
+    }
+    let mut other = other_process(&path).await;
+    let bytes: i64 = sqlx::query_scalar("SELECT SUM(LENGTH(body)) FROM snapshots").fetch_one(&mut other).await.expect("a sum");
+    assert!(bytes < 4000 + 20 * 300, "{bytes}");
+}
+
+#[tokio::test]
 async fn answers_are_bounded_also_within_a_day() {
     let (_folder, path) = folder();
     let limits = Limits { most_answers: 3, ..Limits::default() };
@@ -259,14 +231,14 @@ async fn answers_are_bounded_also_within_a_day() {
 }
 
 #[tokio::test]
-async fn a_list_reads_nothing_of_what_reports_say_in_full() {
+async fn a_list_reads_no_documents_and_a_spoilt_one_is_named() {
     let (_folder, path) = folder();
     let store = open(&path).await;
-    store.keep_node(&node(1)).await.expect("kept");
-    execute(&mut other_process(&path).await, "UPDATE nodes SET facts_json = '{', gaps_json = '{', other_json = '{'").await;
-    assert!(matches!(store.node(node(1).id).await, Err(StoreError::Corrupt { .. })));
-    assert_eq!(store.nodes(None, 10).await.expect("read").items, [node(1).listed()]);
-    assert_eq!(store.known_nodes(None, 10).await.expect("read").items, [node(1).brief()]);
+    let told = contract::tell(&store, node(1), contract::Told::Changed(contract::document(1)), 1).await;
+    execute(&mut other_process(&path).await, "UPDATE snapshots SET body = x'28b52ffd00'").await;
+    let error = store.snapshot(told.id, None).await.expect_err("spoilt");
+    assert_eq!(error.to_string(), format!("the store holds a document of node ({}) that cannot be read", told.id));
+    assert_eq!(store.nodes(None, 10).await.expect("read").items, [told]);
 }
 
 #[tokio::test]

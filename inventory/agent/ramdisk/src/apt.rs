@@ -1,6 +1,6 @@
-//! Fetches Debian's kernel package as a file: what apt would install, downloaded and verified by apt, never installed.
+//! Fetches Debian's packages as files: what apt would install, downloaded and verified by apt, never installed.
 //!
-//! apt takes a second to answer two questions, so its answer is kept beside the package, until its lists change.
+//! apt takes a second to answer two questions, so its answer is kept beside the packages, until its lists change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{APT_CACHE, APT_GET};
 use crate::kernel::Package;
+use crate::tools::{self, Packages};
 use crate::{BuildError, Digest};
 
-const META: &str = "linux-image-amd64";
-const ANSWER: &str = "apt.json";
+const KERNEL: &str = "linux-image-amd64";
 /// What apt's answer depends on.
 const LISTS: [&str; 5] =
     ["/var/lib/apt/lists", "/etc/apt/sources.list.d", "/etc/apt/sources.list", "/etc/apt/preferences.d", "/etc/apt/preferences"];
@@ -22,14 +22,22 @@ const LISTS: [&str; 5] =
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Answer {
     lists: Digest,
+    packages: Vec<Candidate>,
+}
+
+/// A package that apt would install.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Candidate {
     name: String,
     version: String,
+    /// `amd64`, or `all` for what is the same everywhere.
+    architecture: String,
     sha256: Digest,
 }
 
-impl Answer {
+impl Candidate {
     fn deb(&self, cache: &Path) -> PathBuf {
-        cache.join(format!("{}_{}_amd64.deb", self.name, self.version.replace(':', "%3a")))
+        cache.join(format!("{}_{}_{}.deb", self.name, self.version.replace(':', "%3a"), self.architecture))
     }
 
     /// The package in the cache, if it is there and whole.
@@ -40,75 +48,134 @@ impl Answer {
     }
 }
 
+impl Answer {
+    fn has(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.packages.iter().any(|package| package.name == *name))
+    }
+
+    fn cached(&self, cache: &Path) -> Option<Vec<Package>> {
+        self.packages.iter().map(|candidate| candidate.cached(cache)).collect()
+    }
+}
+
+/// Packages that are fetched together.
+struct Request {
+    /// Named when apt knows nothing of it.
+    first: &'static str,
+    /// Where apt's answer is kept.
+    file: &'static str,
+    /// For the person who waits.
+    size: &'static str,
+    /// Which they are, where that is known without apt.
+    names: &'static [&'static str],
+    /// Asks apt for them.
+    ask: fn() -> Result<Vec<Candidate>, BuildError>,
+}
+
 /// The kernel that `linux-image-amd64` depends on, as a file in the cache.
 pub(crate) fn kernel_package(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Package, BuildError> {
+    let request = Request { first: KERNEL, file: "apt.json", size: "70 MB", names: &[], ask: ask_for_kernel };
+    fetch(&request, cache, say)?.pop().ok_or_else(|| no_candidate(KERNEL))
+}
+
+/// The packages of the tools for disks, as files in the cache.
+pub(crate) fn tool_packages(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Packages, BuildError> {
+    let request = Request { first: tools::PACKAGES[0], file: "apt-tools.json", size: "6 MB", names: &tools::PACKAGES, ask: ask_for_tools };
+    Ok(Packages(fetch(&request, cache, say)?))
+}
+
+fn fetch(request: &Request, cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Vec<Package>, BuildError> {
     let lists = state_of_lists();
-    let before = fs::read(cache.join(ANSWER)).ok().and_then(|bytes| serde_json::from_slice::<Answer>(&bytes).ok());
-    if let Some(package) = before.as_ref().filter(|before| before.lists == lists).and_then(|before| before.cached(cache)) {
-        return Ok(package);
+    let path = cache.join(request.file);
+    let before = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Answer>(&bytes).ok());
+    // Another version of this program may ask for others.
+    let before = before.filter(|before| before.has(request.names));
+    if let Some(packages) = before.as_ref().filter(|before| before.lists == lists).and_then(|before| before.cached(cache)) {
+        return Ok(packages);
     }
-    let answer = match ask(lists) {
+    let answer = match (request.ask)() {
         Err(BuildError::NoCandidate { .. }) if before.is_some() => {
-            let package = before.as_ref().and_then(|before| before.cached(cache)).ok_or_else(no_candidate)?;
-            say(&format!("apt knows no {META} (its lists are empty?): using {} {} of the cache", package.name, package.version));
-            return Ok(package);
+            let packages = before.as_ref().and_then(|before| before.cached(cache)).ok_or_else(|| no_candidate(request.first))?;
+            let names: Vec<String> = packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
+            say(&format!("apt knows no {} (its lists are empty?): using {} of the cache", request.first, names.join(", ")));
+            return Ok(packages);
         }
-        answer => answer?,
+        candidates => Answer { lists, packages: candidates? },
     };
-    let package = match answer.cached(cache) {
-        Some(package) => package,
-        None => download(&answer, cache, say)?,
+    let packages = match answer.cached(cache) {
+        Some(packages) => packages,
+        None => download(request, &answer, cache, say)?,
     };
-    if let Some(old) = before.map(|before| before.deb(cache)).filter(|old| *old != package.deb) {
-        // Only the space it takes is lost when this fails.
-        let _ = fs::remove_file(old);
+    for old in before.iter().flat_map(|before| &before.packages).map(|old| old.deb(cache)) {
+        if packages.iter().all(|package| package.deb != old) {
+            // Only the space it takes is lost when this fails.
+            let _ = fs::remove_file(old);
+        }
     }
-    let path = cache.join(ANSWER);
     let text = serde_json::to_vec_pretty(&answer).expect("strings and digests can be written as JSON");
     fs::write(&path, text).map_err(|source| BuildError::Write { path, source })?;
-    Ok(package)
+    Ok(packages)
 }
 
-fn no_candidate() -> BuildError {
-    BuildError::NoCandidate { package: META.to_owned() }
+fn no_candidate(package: &str) -> BuildError {
+    BuildError::NoCandidate { package: package.to_owned() }
 }
 
-fn ask(lists: Digest) -> Result<Answer, BuildError> {
-    let meta = show(META)?;
-    let name = real_package(&meta).ok_or_else(no_candidate)?;
-    let record = show(&name)?;
-    let wrong = |why: &str| BuildError::AptAnswer { package: name.clone(), why: why.to_owned() };
-    let version = field(&record, "Version").ok_or_else(|| wrong("it has no version"))?.to_owned();
-    let sha256 = field(&record, "SHA256").and_then(|text| text.parse().ok()).ok_or_else(|| wrong("it has no SHA256"))?;
-    Ok(Answer { lists, version, sha256, name })
+fn ask_for_kernel() -> Result<Vec<Candidate>, BuildError> {
+    let name = real_package(&show(&[KERNEL])?).ok_or_else(|| no_candidate(KERNEL))?;
+    Ok(vec![candidate(&show(&[&name])?, &name)?])
 }
 
-fn show(package: &str) -> Result<String, BuildError> {
-    match APT_CACHE.run("ask apt for a kernel", Path::new("/"), &["show", "--no-all-versions", package]) {
+fn ask_for_tools() -> Result<Vec<Candidate>, BuildError> {
+    let records = show(&tools::PACKAGES)?;
+    let record = |name: &str| records.split("\n\n").find(|record| field(record, "Package") == Some(name));
+    let found = tools::PACKAGES.iter().map(|name| candidate(record(name).ok_or_else(|| no_candidate(name))?, name));
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+fn candidate(record: &str, name: &str) -> Result<Candidate, BuildError> {
+    let wrong = |why: &str| BuildError::AptAnswer { package: name.to_owned(), why: why.to_owned() };
+    let version = field(record, "Version").ok_or_else(|| wrong("it has no version"))?.to_owned();
+    let sha256 = field(record, "SHA256").and_then(|text| text.parse().ok()).ok_or_else(|| wrong("it has no SHA256"))?;
+    let architecture = field(record, "Architecture").filter(|architecture| ["all", "amd64"].contains(architecture));
+    let architecture = architecture.ok_or_else(|| wrong("it is not for amd64"))?.to_owned();
+    Ok(Candidate { name: name.to_owned(), version, architecture, sha256 })
+}
+
+fn show(packages: &[&str]) -> Result<String, BuildError> {
+    let arguments = [&["show", "--no-all-versions"], packages].concat();
+    match APT_CACHE.run("ask apt for a package", Path::new("/"), &arguments) {
         // It ends with 100 and "No packages found"; any other trouble with its lists is mended in the same way.
-        Err(BuildError::ToolFailed { .. }) => Err(no_candidate()),
+        Err(BuildError::ToolFailed { .. }) => Err(no_candidate(packages.first().copied().unwrap_or_default())),
         answer => answer,
     }
 }
 
-fn download(answer: &Answer, cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Package, BuildError> {
+fn download(request: &Request, answer: &Answer, cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Vec<Package>, BuildError> {
     let part = cache.join("download.part");
     // What an interrupted download left.
     let _ = fs::remove_dir_all(&part);
     fs::create_dir(&part).map_err(|source| BuildError::Write { path: part.clone(), source })?;
-    say(&format!("downloading {} {} (70 MB; it is not installed)", answer.name, answer.version));
-    let wanted = format!("{}={}", answer.name, answer.version);
+    let wanted: Vec<String> = answer.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+    say(&format!("downloading {} ({}; nothing is installed)", wanted.join(", "), request.size));
     // As root apt would download as its own user, who may not write here.
-    let arguments = ["-q", "-o", "APT::Sandbox::User=root", "download", &wanted];
-    APT_GET.run(&format!("download {wanted} (if apt's lists are old, run `apt-get update` as root first)"), &part, &arguments)?;
-    let entries = fs::read_dir(&part).into_iter().flatten().flatten().map(|entry| entry.path());
-    let deb = entries.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    let wrong = |why: &str| BuildError::AptAnswer { package: answer.name.clone(), why: why.to_owned() };
-    let deb = deb.ok_or_else(|| wrong("no package file was downloaded"))?;
-    let place = answer.deb(cache);
-    fs::rename(&deb, &place).map_err(|source| BuildError::Write { path: place, source })?;
+    let mut arguments = vec!["-q", "-o", "APT::Sandbox::User=root", "download"];
+    arguments.extend(wanted.iter().map(String::as_str));
+    let attempt = format!("download {} (if apt's lists are old, run `apt-get update` as root first)", wanted.join(", "));
+    APT_GET.run(&attempt, &part, &arguments)?;
+    for package in &answer.packages {
+        let (from, place) = (package.deb(&part), package.deb(cache));
+        let wrong = |why: &str| BuildError::AptAnswer { package: package.name.clone(), why: why.to_owned() };
+        if !from.is_file() {
+            return Err(wrong("its file was not downloaded"));
+        }
+        fs::rename(&from, &place).map_err(|source| BuildError::Write { path: place, source })?;
+        package.cached(cache).ok_or_else(|| wrong("the package downloaded has another SHA256 than apt's lists say"))?;
+    }
     let _ = fs::remove_dir_all(&part);
-    answer.cached(cache).ok_or_else(|| wrong("the package downloaded has another SHA256 than apt's lists say"))
+    answer.cached(cache).ok_or_else(|| no_candidate(request.first))
 }
 
 /// The first `linux-image-…` that the meta package depends on.
@@ -156,10 +223,33 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_to_another_question_is_none() {
+        let package =
+            |name: &str| Candidate { name: name.into(), version: "1".into(), architecture: "amd64".into(), sha256: Digest::of(b"") };
+        let answer = Answer { lists: Digest::of(b""), packages: vec![package("smartmontools"), package("util-linux")] };
+        assert!(answer.has(&[]) && answer.has(&["util-linux", "smartmontools"]));
+        assert!(!answer.has(&["util-linux", "ethtool"]));
+    }
+
+    #[test]
+    fn each_package_is_found_in_apts_records() {
+        let sum = Digest::of(b"x");
+        let record = format!("Package: libc6\nVersion: 2.36-9\nArchitecture: amd64\nDescription: a\n .\n b\nSHA256: {sum}\n");
+        let found = candidate(&record, "libc6").unwrap();
+        assert_eq!((found.version.as_str(), found.sha256), ("2.36-9", sum));
+        let refused = candidate("Package: libc6\nVersion: 2\n", "libc6").unwrap_err().to_string();
+        assert!(refused.contains("libc6") && refused.contains("no SHA256"), "{refused}");
+    }
+
+    #[test]
     fn a_package_in_the_cache_counts_only_when_it_is_whole() {
         let cache = tempfile::tempdir().unwrap();
-        let answer =
-            Answer { lists: Digest::of(b""), name: "linux-image-6.1".into(), version: "1:6.1-2".into(), sha256: Digest::of(b"whole") };
+        let answer = Candidate {
+            name: "linux-image-6.1".into(),
+            version: "1:6.1-2".into(),
+            architecture: "amd64".into(),
+            sha256: Digest::of(b"whole"),
+        };
         assert!(answer.cached(cache.path()).is_none());
         let deb = cache.path().join("linux-image-6.1_1%3a6.1-2_amd64.deb");
         fs::write(&deb, b"who").unwrap();

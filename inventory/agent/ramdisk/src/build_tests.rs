@@ -9,17 +9,17 @@ use std::time::{Duration, SystemTime};
 
 use crate::command::DPKG_DEB;
 use crate::cpio::{Archive, Entry};
-use crate::{BuildError, Built, Digest, KernelSource, Manifest, ModuleSet, Settings, build, compress, elf};
+use crate::{BuildError, Built, Digest, KernelSource, Manifest, ModuleSet, Settings, ToolSource, build, compress, elf};
 
 const RELEASE: &str = "6.1.0-1-amd64";
 
 /// A folder with all that a build needs.
-struct Workshop {
-    folder: tempfile::TempDir,
+pub(crate) struct Workshop {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Workshop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let workshop = Self { folder: tempfile::tempdir().unwrap() };
         workshop.put("agent", &elf::stand_in(b"agent"));
         workshop.put("busybox", &elf::stand_in(b"busybox"));
@@ -41,20 +41,21 @@ impl Workshop {
         workshop
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn put(&self, name: &str, content: &[u8]) {
+    pub(crate) fn put(&self, name: &str, content: &[u8]) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), content).unwrap();
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             kernel: KernelSource::Tree { root: self.path("tree") },
             agent: self.path("agent"),
             busybox: self.path("busybox"),
+            tools: ToolSource::Nowhere,
             modules: ModuleSet::Lab,
             out: self.path("out"),
             cache: self.path("cache"),
@@ -63,7 +64,7 @@ impl Workshop {
         }
     }
 
-    fn build(&self) -> Built {
+    pub(crate) fn build(&self) -> Built {
         quietly(&self.settings()).unwrap()
     }
 
@@ -75,24 +76,28 @@ impl Workshop {
 
     /// Packs the tree as a kernel package.
     fn package(&self, version: &str) -> PathBuf {
-        let control =
-            format!("Package: linux-image-test\nVersion: {version}\nArchitecture: amd64\nMaintainer: nobody\nDescription: none\n");
-        self.put("tree/DEBIAN/control", control.as_bytes());
-        let deb = self.path(&format!("{version}.deb"));
-        DPKG_DEB.run("pack", self.folder.path(), &["--root-owner-group", "-b", "tree", &deb.to_string_lossy()]).unwrap();
+        self.pack("tree", "linux-image-test", version)
+    }
+
+    /// Packs a folder as a package.
+    pub(crate) fn pack(&self, folder: &str, name: &str, version: &str) -> PathBuf {
+        let control = format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: nobody\nDescription: none\n");
+        self.put(&format!("{folder}/DEBIAN/control"), control.as_bytes());
+        let deb = self.path(&format!("{name}_{version}.deb"));
+        DPKG_DEB.run("pack", self.folder.path(), &["--root-owner-group", "-b", folder, &deb.to_string_lossy()]).unwrap();
         deb
     }
 }
 
-fn quietly(settings: &Settings) -> Result<Built, BuildError> {
+pub(crate) fn quietly(settings: &Settings) -> Result<Built, BuildError> {
     build(settings, &mut |_| {})
 }
 
-fn unpacked(ramdisk: &Path) -> Archive {
+pub(crate) fn unpacked(ramdisk: &Path) -> Archive {
     Archive::parse(&compress::first_archive(&fs::read(ramdisk).unwrap()).unwrap()).unwrap()
 }
 
-fn text(archive: &Archive, name: &str) -> String {
+pub(crate) fn text(archive: &Archive, name: &str) -> String {
     match archive.get(name) {
         Some(Entry::File { content, .. }) => String::from_utf8(content.clone()).unwrap(),
         other => panic!("{name}: {other:?}"),
@@ -248,7 +253,7 @@ fn a_kernel_package_is_unpacked_once_and_a_newer_one_takes_its_place() {
     assert_eq!(unpackings(&first), 0, "the cache holds the kernel");
     let manifest = Manifest::read(&workshop.path("out/manifest.json")).unwrap();
     assert_eq!(manifest.kernel.version.as_deref(), Some("6.1-1"));
-    assert_eq!(manifest.inputs.kernel, Digest::of_file(&workshop.path("6.1-1.deb")).unwrap());
+    assert_eq!(manifest.inputs.kernel, Digest::of_file(&workshop.path("linux-image-test_6.1-1.deb")).unwrap());
     assert_eq!(unpackings(&from(workshop.package("6.1-2"))), 1);
     let kernels = fs::read_dir(workshop.path("cache")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
     assert_eq!(kernels, 1, "the cache does not grow with every kernel");
@@ -290,10 +295,10 @@ fn a_ramdisk_with_its_modules_in_the_wrong_folder_is_not_let_out() {
     let programs = crate::layout::Programs::read(&settings.agent, &settings.busybox).unwrap();
     let ramdisk = |release: &str, skip: usize| {
         let files = crate::kernel::read_modules(&tree, &chosen).unwrap().into_iter().skip(skip).collect();
-        let archive = crate::layout::compose(ModuleSet::Lab, release, &programs, &chosen, files).unwrap();
+        let archive = crate::layout::compose(ModuleSet::Lab, release, &programs, &Default::default(), &chosen, files).unwrap();
         compress::ramdisk(&archive.emit(), 1, &[]).unwrap()
     };
-    let inspected = |bytes: &[u8]| crate::inspect::inspect(bytes, RELEASE, &chosen).map_err(|error| error.to_string());
+    let inspected = |bytes: &[u8]| crate::inspect::inspect(bytes, RELEASE, &chosen, &Default::default()).map_err(|error| error.to_string());
     assert_eq!(inspected(&ramdisk(RELEASE, 0)), Ok(()));
     let wrong = inspected(&ramdisk("6.1.0-2-amd64", 0)).unwrap_err();
     assert!(wrong.contains(&format!("it has no lib/modules/{RELEASE}/modules.dep")), "{wrong}");

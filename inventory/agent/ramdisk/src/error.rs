@@ -63,6 +63,14 @@ pub enum BuildError {
         /// How to get a static one.
         mend: &'static str,
     },
+    /// A tool for disks, or a library that it needs, is not in the packages.
+    #[error("the ramdisk cannot have {file}: {why}; give all packages of the tools, or build without tools")]
+    NoTool {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The kernel's tree is not what a kernel package unpacks to.
     #[error("{root} is no kernel tree: {why}")]
     NotAKernel {

@@ -5,16 +5,20 @@ use std::collections::BTreeSet;
 
 use crate::cpio::{Archive, Entry};
 use crate::module_index::Chosen;
+use crate::tools::Tools;
 use crate::{BuildError, compress};
 
-pub(crate) fn inspect(ramdisk: &[u8], release: &str, chosen: &Chosen) -> Result<(), BuildError> {
+pub(crate) fn inspect(ramdisk: &[u8], release: &str, chosen: &Chosen, tools: &Tools) -> Result<(), BuildError> {
     let content = compress::first_archive(ramdisk).map_err(|why| BuildError::Inconsistent { why: format!("it does not unpack: {why}") })?;
-    Archive::parse(&content).and_then(|archive| check(&archive, release, chosen)).map_err(|why| BuildError::Inconsistent { why })
+    Archive::parse(&content).and_then(|archive| check(&archive, release, chosen, tools)).map_err(|why| BuildError::Inconsistent { why })
 }
 
-fn check(archive: &Archive, release: &str, chosen: &Chosen) -> Result<(), String> {
+fn check(archive: &Archive, release: &str, chosen: &Chosen, tools: &Tools) -> Result<(), String> {
     for program in ["init", "bin/busybox", "bin/sh", "sbin/modprobe"] {
         runs(archive, program)?;
+    }
+    for name in tools.names() {
+        runs(archive, name)?;
     }
     match archive.get("dev/console") {
         Some(Entry::CharacterDevice { major: 5, minor: 1, .. }) => {}

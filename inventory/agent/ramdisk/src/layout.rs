@@ -6,6 +6,9 @@
 //! /etc/overture/modules              modules to load by name, one a line
 //! /etc/overture/udhcpc.sh            what udhcpc calls with a lease
 //! /etc/modprobe.d/overture.conf      options of modules
+//! /sbin/blkid, /sbin/wipefs          Debian's tools for disks, /usr/sbin/smartctl too,
+//! /lib/x86_64-linux-gnu, /lib64      and their libraries
+//! /usr/share/misc/pci.ids            names of PCI devices
 //! /lib/modules/RELEASE/              modules and their index
 //! /dev/console, /dev/null            until the agent mounts devtmpfs
 //! /proc /sys /run /tmp …             to mount on
@@ -19,10 +22,11 @@ use crate::cpio::{Archive, Entry};
 use crate::elf::{Linkage, linkage};
 use crate::kernel::ModuleFile;
 use crate::module_index::Chosen;
+use crate::tools::Tools;
 use crate::{BuildError, Digest, ModuleSet, error};
 
 /// To be raised when the same inputs come to be written in another way.
-const BUILDER: &str = concat!("overture ", env!("CARGO_PKG_VERSION"), " ramdisk 1");
+const BUILDER: &str = concat!("overture ", env!("CARGO_PKG_VERSION"), " ramdisk 2");
 
 const AGENT: &str = "bin/overture-agent";
 const BUSYBOX: &str = "bin/busybox";
@@ -91,12 +95,14 @@ pub(crate) fn compose(
     set: ModuleSet,
     release: &str,
     programs: &Programs,
+    tools: &Tools,
     chosen: &Chosen,
     files: Vec<ModuleFile>,
 ) -> Result<Archive, BuildError> {
     let mut archive = fixed(set)?;
     archive.put(AGENT, programs.agent.entry())?;
     archive.put(BUSYBOX, programs.busybox.entry())?;
+    tools.put_into(&mut archive)?;
     let folder = format!("lib/modules/{release}");
     for file in files {
         archive.put(&format!("{folder}/{}", file.path), Entry::File { mode: 0o644, content: file.content })?;
@@ -147,7 +153,7 @@ mod tests {
     fn what_is_loaded_by_name_travels_with_the_set() {
         for set in [ModuleSet::Lab, ModuleSet::Full] {
             let wanted = set.wanted();
-            let by_folder = ["ipmi_devintf", "ipmi_si", "coretemp", "md_mod"];
+            let by_folder = ["coretemp", "md_mod"];
             for name in set.by_name() {
                 assert!(wanted.names.contains(&name) || by_folder.contains(&name), "{name}");
             }

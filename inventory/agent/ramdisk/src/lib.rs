@@ -1,13 +1,15 @@
-//! Builds what a node boots into memory: a kernel and a ramdisk with the agent, busybox and the modules servers need.
+//! Builds what a node boots into memory: a kernel and a ramdisk with the agent, busybox, the modules servers need, and Debian's
+//! tools for disks.
 //!
 //! ```text
+//! tools' packages ─unpack─► libraries ─────────┐
 //! kernel package ─unpack─► module index ─choose─► archive tree ─newc─► zstd ─► ramdisk
 //!                    └────────────────────────────────────────────────────────► vmlinuz
 //!                                                          every digest of it ► manifest.json
 //! ```
 //!
 //! Same inputs, same bytes: nothing of the machine that builds (clock, user, umask, order of a folder) enters the ramdisk.
-//! Nothing is installed on that machine, and nothing out of the kernel package is run.
+//! Nothing is installed on that machine, and nothing out of the packages is run.
 //!
 //! It deliberately does not know how the agent is built, who serves the files, or what the agent does with the modules.
 
@@ -27,18 +29,22 @@ mod manifest;
 mod module_index;
 mod output;
 mod sets;
+mod tools;
+#[cfg(test)]
+mod tools_tests;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 pub use digest::Digest;
 pub use error::BuildError;
-pub use manifest::{FileRecord, Inputs, KernelRecord, Manifest, ManifestError, ModuleRecord, RamdiskRecord};
+pub use manifest::{FileRecord, Inputs, KernelRecord, Manifest, ManifestError, ModuleRecord, PackageRecord, RamdiskRecord};
 pub use sets::{ModuleSet, UnknownModuleSet};
 
 use kernel::{Package, Tree};
 use layout::Programs;
 use module_index::{Chosen, Index};
+use tools::{Packages, Tools};
 
 /// Where the kernel and its modules come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +60,18 @@ pub enum KernelSource {
     },
 }
 
+/// Where the tools come from by which the agent asks disks for their health and content (blkid, wipefs, smartctl), and the list
+/// of the names of PCI devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolSource {
+    /// Debian's packages, fetched by `apt-get download` into the cache, never installed.
+    Apt,
+    /// The same packages as files. They are unpacked into the cache, never installed.
+    DebianPackages(Vec<PathBuf>),
+    /// No tools: the agent reports what the kernel knows, and gaps for the rest.
+    Nowhere,
+}
+
 /// What to build, from what, into which folder.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -63,6 +81,8 @@ pub struct Settings {
     pub agent: PathBuf,
     /// A static busybox; [`installed_busybox`] knows where Debian's `busybox-static` puts it.
     pub busybox: PathBuf,
+    /// Where the tools for disks come from.
+    pub tools: ToolSource,
     /// Which modules travel.
     pub modules: ModuleSet,
     /// The folder that gets `vmlinuz`, `ramdisk` and `manifest.json`. Made when absent.
@@ -129,7 +149,12 @@ pub fn build(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<Built, Bu
     let _lock = lock(&settings.cache, say)?;
     let programs = Programs::read(&settings.agent, &settings.busybox)?;
     let extra = settings.extra.iter().map(|path| compress::ExtraArchive::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let job = Job { settings, programs, extra };
+    let tools = match &settings.tools {
+        ToolSource::Apt => apt::tool_packages(&settings.cache, say)?,
+        ToolSource::DebianPackages(debs) => Packages::describe(debs)?,
+        ToolSource::Nowhere => Packages::default(),
+    };
+    let job = Job { settings, programs, tools, extra };
     match &settings.kernel {
         KernelSource::DebianPackage(deb) => job.build_from_package(&kernel::describe(deb)?, say),
         KernelSource::Apt => job.build_from_package(&apt::kernel_package(&settings.cache, say)?, say),
@@ -141,7 +166,18 @@ pub fn build(settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<Built, Bu
 struct Job<'a> {
     settings: &'a Settings,
     programs: Programs,
+    tools: Packages,
     extra: Vec<compress::ExtraArchive>,
+}
+
+/// All that enters the ramdisk beside the programs.
+struct Parts<'a> {
+    kernel: KernelRecord,
+    inputs: Inputs,
+    vmlinuz: &'a [u8],
+    chosen: &'a Chosen,
+    files: Vec<kernel::ModuleFile>,
+    tools: &'a Tools,
 }
 
 impl Job<'_> {
@@ -170,30 +206,24 @@ impl Job<'_> {
                 inputs
             }
         };
+        let tools = self.tools.tools(&self.settings.cache, say)?;
         say(&format!("chose {} of the {} modules of kernel {}", chosen.len(), index.len(), tree.release));
         let kernel = KernelRecord {
             release: tree.release.clone(),
             package: package.map(|package| package.name.clone()),
             version: package.map(|package| package.version.clone()),
         };
-        self.write(kernel, inputs, &vmlinuz, &chosen, files, say)
+        self.write(Parts { kernel, inputs, vmlinuz: &vmlinuz, chosen: &chosen, files, tools: &tools }, say)
     }
 
-    fn write(
-        &self,
-        kernel: KernelRecord,
-        inputs: Inputs,
-        vmlinuz: &[u8],
-        chosen: &Chosen,
-        files: Vec<kernel::ModuleFile>,
-        say: &mut dyn FnMut(&str),
-    ) -> Result<Built, BuildError> {
+    fn write(&self, parts: Parts<'_>, say: &mut dyn FnMut(&str)) -> Result<Built, BuildError> {
+        let Parts { kernel, inputs, vmlinuz, chosen, files, tools } = parts;
         let modules = files.iter().map(kernel::ModuleFile::record).collect();
-        let archive = layout::compose(self.settings.modules, &kernel.release, &self.programs, chosen, files)?;
+        let archive = layout::compose(self.settings.modules, &kernel.release, &self.programs, tools, chosen, files)?;
         let raw = archive.emit();
         say(&format!("compressing {} of archive with zstd -{}", mebibytes(raw.len() as u64), self.settings.zstd_level));
         let ramdisk = compress::ramdisk(&raw, self.settings.zstd_level, &self.extra)?;
-        inspect::inspect(&ramdisk, &kernel.release, chosen)?;
+        inspect::inspect(&ramdisk, &kernel.release, chosen, tools)?;
         let manifest = Manifest {
             format: manifest::FORMAT,
             kernel,
@@ -213,6 +243,7 @@ impl Job<'_> {
             kernel,
             agent: self.programs.agent.digest,
             busybox: self.programs.busybox.digest,
+            tools: self.tools.records(),
             extra: self.extra.iter().map(|extra| extra.digest).collect(),
             set: self.settings.modules,
             recipe: layout::recipe(self.settings.modules),

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::{Digest, ModuleSet};
 
 /// The manifest's own version; another one is not read.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The content of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of this file's shape: 1.
+    /// Version of this file's shape: 2.
     pub format: u32,
     /// Which kernel it is.
     pub kernel: KernelRecord,
@@ -48,6 +48,9 @@ pub struct Inputs {
     pub agent: Digest,
     /// busybox.
     pub busybox: Digest,
+    /// The packages that the tools for disks come from, by name; none without tools. Their sources and licences are Debian's
+    /// of the same name and version.
+    pub tools: Vec<PackageRecord>,
     /// The archives appended, in their order.
     pub extra: Vec<Digest>,
     /// The set of modules.
@@ -77,6 +80,17 @@ pub struct RamdiskRecord {
     pub file: FileRecord,
     /// Our archive in it before compression, extra archives not counted.
     pub unpacked_bytes: u64,
+}
+
+/// A Debian package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageRecord {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its file's digest.
+    pub sha256: Digest,
 }
 
 /// A kernel module.

@@ -11,7 +11,7 @@ use crate::module_index::Wanted;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModuleSet {
-    /// What virtual machines have: virtio, Intel network cards, AHCI, NVMe. Small and quick to boot.
+    /// What virtual machines have: virtio, Intel network cards, AHCI, NVMe, MegaRAID, a management controller. Small and quick to boot.
     Lab,
     /// Network cards, storage, sensors, management controllers of real servers, and all of [`ModuleSet::Lab`].
     Full,
@@ -33,8 +33,13 @@ const LAB: &[&str] = &[
     "ahci",
     "ata_piix",
     "nvme",
+    "megaraid_sas",
     "sd_mod",
     "dm_mod",
+    // The management controller.
+    "ipmi_devintf",
+    "ipmi_msghandler",
+    "ipmi_si",
     // Bonds and VLANs; the network's raw sockets for DHCP and LLDP.
     "bonding",
     "8021q",
@@ -106,8 +111,8 @@ const FULL_NAMES: &[&str] = &[
 ];
 
 /// What no device announces, so the agent loads it by name.
-const LAB_BY_NAME: &[&str] = &["sd_mod", "dm_mod", "bonding", "8021q"];
-const FULL_BY_NAME: &[&str] = &["ipmi_devintf", "ipmi_si", "coretemp", "md_mod"];
+const LAB_BY_NAME: &[&str] = &["ipmi_si", "ipmi_devintf", "sd_mod", "dm_mod", "bonding", "8021q"];
+const FULL_BY_NAME: &[&str] = &["coretemp", "md_mod"];
 
 impl ModuleSet {
     pub(crate) fn wanted(self) -> Wanted {

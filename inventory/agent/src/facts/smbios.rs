@@ -15,6 +15,12 @@ pub const FIRMWARE: u8 = 0;
 pub const BOARD: u8 = 2;
 /// A chassis.
 pub const CHASSIS: u8 = 3;
+/// A slot for cards.
+pub const SLOT: u8 = 9;
+/// An IPMI controller.
+pub const IPMI_CONTROLLER: u8 = 38;
+/// A device that is soldered on.
+pub const ONBOARD_DEVICE: u8 = 41;
 /// A physical memory array.
 pub const MEMORY_ARRAY: u8 = 16;
 /// A memory device: a module, or its empty socket.

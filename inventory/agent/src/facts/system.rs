@@ -4,14 +4,12 @@
 //! numbers and UUID.
 
 use super::smbios::{BOARD, CHASSIS, FIRMWARE, SYSTEM, Smbios};
-use super::{Gaps, placeholder, whole};
+use super::{Gaps, boot_entries, placeholder, whole};
 use crate::tree::{ReadError, Tree, text_of};
 use inventory_wire::{Board, Firmware, System};
 
 /// The largest table that is read; real ones have some ten thousand bytes.
 const MOST_OF_THE_TABLES: usize = 1 << 20;
-/// "SecureBoot" of the UEFI specification's global variables: four bytes of attributes, one of value.
-const SECURE_BOOT: &str = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 /// The tables of a machine as they are read.
 pub struct RawTables {
@@ -111,14 +109,26 @@ impl<'t> SystemTables<'t> {
             firmware.vendor = text("vendor", place(FIRMWARE, 4, "bios_vendor"));
             firmware.version = text("version", place(FIRMWARE, 5, "bios_version"));
             firmware.date = text("date", place(FIRMWARE, 8, "bios_date"));
+            let none = "SMBIOS gives no such number";
+            firmware.revision = gaps.need(self.release(0x14, "bios_release"), "firmware.revision", none);
+            firmware.controller_revision = gaps.need(self.release(0x16, "ec_firmware_release"), "firmware.controller_revision", none);
         }
         let uefi = self.tree.exists("sys/firmware/efi");
         let kind = self.tree.exists("sys/firmware").then(|| if uefi { "uefi" } else { "bios" }.to_owned());
         firmware.kind = gaps.need(kind, "firmware.kind", "there is no /sys/firmware");
         if uefi {
-            firmware.secure_boot = gaps.known(self.secure_boot(), "firmware.secure_boot");
+            boot_entries::look(self.tree, &mut firmware, gaps);
         }
         firmware
+    }
+
+    /// Two numbers of the firmware's structure, 255 being none (DSP0134, section 7.1); others read the kernel's copy.
+    fn release(&self, offset: usize, copy: &str) -> Option<String> {
+        let [major, minor] = match self.smbios() {
+            Ok(smbios) => smbios.first(FIRMWARE)?.bytes(offset)?,
+            Err(_) => return self.tree.text(&format!("sys/class/dmi/id/{copy}")),
+        };
+        (major != 0xff || minor != 0xff).then(|| format!("{major}.{minor}"))
     }
 
     /// Whether anything is known of a part; its absence is one gap, not one for each field.
@@ -129,20 +139,6 @@ impl<'t> SystemTables<'t> {
             Err(why) => Err(why.clone()),
         };
         gaps.known(found, path)
-    }
-
-    fn secure_boot(&self) -> Result<bool, String> {
-        match self.tree.bytes(SECURE_BOOT, 16) {
-            Ok(bytes) => match bytes[..] {
-                [_, _, _, _, value] => Ok(value == 1),
-                _ => Err("the UEFI variable SecureBoot has an odd length".into()),
-            },
-            Err(ReadError::Missing(_)) if self.tree.names("sys/firmware/efi/efivars").is_empty() => {
-                Err("the UEFI variables are not mounted".into())
-            }
-            Err(ReadError::Missing(_)) => Err("the firmware has no UEFI variable SecureBoot".into()),
-            Err(error) => Err(whole(&error)),
-        }
     }
 
     fn uuid(&self, gaps: &mut Gaps) -> Option<String> {

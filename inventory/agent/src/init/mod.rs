@@ -2,9 +2,9 @@
 //! kernel panics without it; what fails is said on the console, and the rest goes on.
 //!
 //! ```text
-//! mount ─► modules, until nothing new appears ─► links up ─► address (udhcpc) ─┐
-//!                                                                              ├─► reap, restart, look for late devices
-//!                                                            agent (`run`) ────┘
+//! mount ─► modules of network cards ─► links up ─► address (udhcpc) ─┐
+//!                                                   agent (`run`) ────┼─► reap, restart, look for late devices
+//!                                        modules of all other devices ┘
 //! ```
 //!
 //! Programmes of the ramdisk that it uses: `/bin/busybox` (modprobe, udhcpc) and `/etc/overture/udhcpc.sh`.
@@ -16,9 +16,11 @@ mod supervise;
 
 use crate::boot::value_of;
 use crate::console::Console;
+use crate::facts::DRIVERS_LOADED;
 use crate::tree::Tree;
 use modules::Modules;
 use network::Network;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use supervise::Supervisor;
 
@@ -31,12 +33,16 @@ pub const MODULES_FILE: &str = "etc/overture/modules";
 /// Where the agent keeps its key: in memory.
 pub const KEY_FILE: &str = "/run/overture/agent.key";
 
-/// Devices that take longer are found later, and reported then.
-const LONGEST_SETTLING: Duration = Duration::from_secs(3);
+/// Without a network there is nothing to report to, but people look at the console, so the agent starts after this.
+const LONGEST_WITHOUT_NETWORK: Duration = Duration::from_secs(3);
+/// A driver that takes longer is waited for no more, and what it finds is reported later.
+const LONGEST_LOADING: Duration = Duration::from_secs(15);
 /// How often devices are looked for that appear late.
 const LATE_DEVICES: Duration = Duration::from_secs(1);
-/// When nothing new has appeared for so long, the machine has settled.
+/// When nothing new has appeared for so long, all is there.
 const QUIET: Duration = Duration::from_millis(300);
+/// How often is looked until then.
+const WHILE_LOADING: Duration = Duration::from_millis(30);
 
 /// The whole of it.
 pub fn main() -> ! {
@@ -45,6 +51,7 @@ pub fn main() -> ! {
     let console = Console::of_the_kernel();
     console.say(concat!("overture-agent ", env!("CARGO_PKG_VERSION"), " prepares this machine"));
     failures.iter().for_each(|failure| console.say(failure));
+    let began = tree.text("proc/uptime").and_then(|text| Some(text.split_once(' ')?.0.to_owned()));
     let command_line = tree.bytes("proc/cmdline", 16 * 1024).unwrap_or_default();
     let mac = value_of(&String::from_utf8_lossy(&command_line), "overture.mac").and_then(crate::boot::mac_of);
 
@@ -52,39 +59,68 @@ pub fn main() -> ! {
     let mut modules = Modules::new(&tree, &console);
     let mut network = Network::new(&tree, &console, mac);
     mounts::mount_uefi_variables(&tree);
-    settle(&tree, &mut modules, &mut network, &mut supervisor);
-    supervisor.add_agent();
-    // Nothing of the list is needed to look and to report.
-    modules.want_listed();
+    bring_up(&mut modules, &mut network, &mut supervisor);
+    supervisor.add_agent(began.unwrap_or_default());
+    modules.want_all();
+    let mut loading = Some(Loading::begin(&tree));
     let mut looked = Instant::now();
     supervisor.run(|supervisor, elapsed| {
         // Controllers with many disks, and cards that are plugged in, take their time. Looking costs time, too.
-        if looked.elapsed() >= LATE_DEVICES {
+        if loading.is_some() || looked.elapsed() >= LATE_DEVICES {
             looked = Instant::now();
-            modules.load_wanted();
+            let is_loading = modules.load_wanted();
+            loading = loading.take().and_then(|so_far| so_far.goes_on(is_loading, &tree));
             network.look(supervisor);
         } else if !network.is_asking() {
             network.look(supervisor);
         }
         network.tell(elapsed);
+        match elapsed.as_secs() {
+            _ if loading.is_some() => WHILE_LOADING,
+            ..10 => Duration::from_millis(200),
+            10..60 => Duration::from_secs(1),
+            60.. => Duration::from_secs(30),
+        }
     })
 }
 
-/// Loads modules until no new device asks for one; the address is asked for as soon as its card is there.
-fn settle(tree: &Tree, modules: &mut Modules<'_>, network: &mut Network<'_>, supervisor: &mut Supervisor<'_>) {
+/// Loads the modules of network cards; the address is asked for as soon as the card is there.
+fn bring_up(modules: &mut Modules<'_>, network: &mut Network<'_>, supervisor: &mut Supervisor<'_>) {
     let begin = Instant::now();
-    let (mut last_change, mut disks) = (begin, 0);
-    loop {
-        let loading = modules.load_wanted();
-        let disks_now = tree.names("sys/block").len();
-        if loading || disks_now != disks {
-            (last_change, disks) = (Instant::now(), disks_now);
-        }
+    while !network.is_asking() && begin.elapsed() < LONGEST_WITHOUT_NETWORK {
+        modules.load_wanted();
         network.look(supervisor);
-        let settled = last_change.elapsed() >= QUIET && network.is_asking();
-        if settled || begin.elapsed() >= LONGEST_SETTLING {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(30));
+        modules.wait(WHILE_LOADING);
     }
+}
+
+/// Until all drivers are loaded and no more disks appear.
+struct Loading {
+    begin: Instant,
+    last_change: Instant,
+    disks: usize,
+}
+
+impl Loading {
+    fn begin(tree: &Tree) -> Self {
+        Self { begin: Instant::now(), last_change: Instant::now(), disks: disks(tree) }
+    }
+
+    /// `None` when it is over, which the agent is told.
+    fn goes_on(mut self, is_loading: bool, tree: &Tree) -> Option<Self> {
+        let disks = disks(tree);
+        if is_loading || disks != self.disks {
+            (self.last_change, self.disks) = (Instant::now(), disks);
+        }
+        if self.last_change.elapsed() < QUIET && self.begin.elapsed() < LONGEST_LOADING {
+            return Some(self);
+        }
+        // Without the file the agent says of its reports that more may come.
+        let _ = std::fs::write(Path::new("/").join(DRIVERS_LOADED), "");
+        None
+    }
+}
+
+fn disks(tree: &Tree) -> usize {
+    tree.names("sys/block").len()
 }

@@ -1,10 +1,12 @@
-//! The card that booted: switched on, and given an address by udhcpc, which stays to renew it.
+//! All cards are switched on, so that their links are known and their neighbours heard; the one that booted is given an
+//! address by udhcpc, which stays to renew it.
 
 use super::supervise::Supervisor;
 use super::{BUSYBOX, UDHCPC_SCRIPT};
 use crate::console::Console;
 use crate::netlink::{self, Link};
 use crate::tree::Tree;
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,8 @@ pub struct Network<'t> {
     tree: &'t Tree,
     console: &'t Console,
     mac: Option<String>,
+    /// Numbers of the cards that were switched on here.
+    on: BTreeSet<u32>,
     /// The card, once it is there and switched on, and since when.
     waiting: Option<(String, Instant)>,
     asking: Option<String>,
@@ -32,7 +36,7 @@ struct Told {
 impl<'t> Network<'t> {
     /// `mac` is the address of the card that booted; without it the first card with a link is taken.
     pub fn new(tree: &'t Tree, console: &'t Console, mac: Option<String>) -> Self {
-        Self { tree, console, mac, waiting: None, asking: None, told: Told::default() }
+        Self { tree, console, mac, on: BTreeSet::new(), waiting: None, asking: None, told: Told::default() }
     }
 
     /// Whether udhcpc was started.
@@ -46,9 +50,11 @@ impl<'t> Network<'t> {
             Ok(links) => links.into_iter().filter(|link| self.is_hardware(link)).collect::<Vec<_>>(),
             Err(_) => return,
         };
-        for link in links.iter().filter(|link| !link.up) {
+        for link in &links {
             // One that cannot be switched on shows no link, which its facts say.
-            let _ = netlink::switch_on(link);
+            if (!link.up || !self.on.contains(&link.index)) && netlink::switch_on(link).is_ok() {
+                self.on.insert(link.index);
+            }
         }
         if self.is_asking() {
             return;

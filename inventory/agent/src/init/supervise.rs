@@ -3,6 +3,7 @@
 use super::KEY_FILE;
 use crate::backoff::Backoff;
 use crate::console::Console;
+use crate::facts::USER_SPACE_BEGAN;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::system::{RebootCommand, reboot};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR2};
@@ -56,30 +57,25 @@ impl<'c> Supervisor<'c> {
         self.start_due();
     }
 
-    /// Starts the agent: this very programme by another name.
-    pub fn add_agent(&mut self) {
-        self.add("the agent", || {
+    /// Starts the agent: this very programme by another name. It is told when user space `began`, seconds after the kernel.
+    pub fn add_agent(&mut self, began: String) {
+        self.add("the agent", move || {
             let mut agent = Command::new("/proc/self/exe");
             agent.arg0("overture-agent").args(["run", "--consoles", "--key", KEY_FILE]).stdin(Stdio::null());
             agent.env_clear().env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin").env("HOME", "/");
+            agent.env(USER_SPACE_BEGAN, &began);
             agent
         });
     }
 
-    /// For ever. `each` is called often in the first seconds, every second in the first minute, then twice a minute, and
-    /// after signals; it is told the time since the start.
-    pub fn run(mut self, mut each: impl FnMut(&mut Self, Duration)) -> ! {
+    /// For ever. `each` is called after signals and after the pause that it wants; it is told the time since the start.
+    pub fn run(mut self, mut each: impl FnMut(&mut Self, Duration) -> Duration) -> ! {
         loop {
             self.reap();
             self.start_due();
             self.obey_signals();
             let elapsed = self.begin.elapsed();
-            each(&mut self, elapsed);
-            let pause = match elapsed.as_secs() {
-                ..10 => Duration::from_millis(200),
-                10..60 => Duration::from_secs(1),
-                60.. => Duration::from_secs(30),
-            };
+            let pause = each(&mut self, elapsed);
             let due = self.children.iter().filter(|child| child.pid.is_none()).map(|child| child.at).min();
             let until_due = due.map_or(pause, |at| at.saturating_duration_since(Instant::now()));
             self.wait(pause.min(until_due));

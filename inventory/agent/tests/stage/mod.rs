@@ -61,15 +61,18 @@ pub struct Asked {
     pub client_key: Option<String>,
 }
 
-/// What is answered: a status and a body, or nothing but a closed connection.
-pub struct Answer(Option<(u16, String)>);
+/// What is answered: a status, headers and a body, or nothing but a closed connection.
+pub struct Answer(Option<(u16, String, String)>);
 
 impl Answer {
     pub fn json(status: u16, body: &str) -> Self {
-        Self(Some((status, body.to_owned())))
+        Self(Some((status, String::new(), body.to_owned())))
     }
     pub fn close() -> Self {
         Self(None)
+    }
+    pub fn with_header(self, name: &str, value: &str) -> Self {
+        Self(self.0.map(|(status, headers, body)| (status, format!("{headers}{name}: {value}\r\n"), body)))
     }
 }
 
@@ -144,8 +147,8 @@ fn converse(stream: TcpStream, config: Arc<ServerConfig>, script: &Script, recor
         asked.client_key = certificates.and_then(|chain| chain.first()).map(|cert| fingerprint(cert));
         let answer = script(&asked);
         record.lock().unwrap().push(asked);
-        let Some((status, body)) = answer.0 else { return };
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n");
+        let Some((status, headers, body)) = answer.0 else { return };
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{headers}");
         let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
         let stream = reader.get_mut();
         if stream.write_all(format!("{head}{length}\r\n{body}").as_bytes()).and_then(|()| stream.flush()).is_err() {

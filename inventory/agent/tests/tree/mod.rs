@@ -1,5 +1,8 @@
 //! A folder that looks like `/sys` and `/proc`.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use inventory_agent::facts::{Findings, look};
 use inventory_agent::netlink::Link;
 use inventory_agent::tree::Tree;
@@ -54,5 +57,20 @@ impl FakeTree {
         self.link(&format!("{net}/device"), device);
         self.link(&format!("{device}/driver"), &format!("sys/bus/drivers/{driver}"));
         self.link(&format!("sys/class/net/{name}"), &net);
+    }
+
+    pub fn root(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
+    /// A PCI function whose device is `device`, the last part of which is its address.
+    pub fn pci(&self, device: &str, class: &str, vendor: &str, id: &str) -> String {
+        let address = device.rsplit('/').next().unwrap();
+        for (file, content) in [("class", class), ("vendor", vendor), ("device", id)] {
+            self.file(&format!("{device}/{file}"), format!("{content}\n").as_bytes());
+        }
+        self.link(&format!("{device}/subsystem"), "sys/bus/pci");
+        self.link(&format!("sys/bus/pci/devices/{address}"), device);
+        device.to_owned()
     }
 }

@@ -27,4 +27,9 @@ pub async fn answer_contract(store: &dyn AnswerStore) {
     let again = answer("a", DAY + 2);
     store.keep_answer(&again).await.expect("kept");
     assert_eq!(store.answered("a").await.expect("read"), Some(again));
+
+    let nul = Answered { body: "\0".into(), ..answer("\0", DAY + 3) };
+    store.keep_answer(&nul).await.expect("kept");
+    let found = store.answered("\0").await.expect("read").expect("an answer");
+    assert_eq!(found.body, "\u{fffd}", "not every database holds NUL in a text");
 }

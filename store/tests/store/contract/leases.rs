@@ -73,4 +73,9 @@ pub async fn lease_contract(store: &dyn LeaseStore) {
     keep(&ends).await;
     let all = vec![released, elsewhere, reused, declined_too, declined_at_last, ends];
     holds(store, all, "a released lease, and one from before 1970").await;
+
+    let nul = Lease { host_name: Some("a\0b".into()), ..lease("c", 1, 1) };
+    keep(&nul).await;
+    let kept = store.leases().await.expect("leases").into_iter().find(|lease| lease.network == "c").expect("kept");
+    assert_eq!(kept.host_name.as_deref(), Some("a\u{fffd}b"), "not every database holds NUL in a text");
 }

@@ -1,10 +1,10 @@
 use super::{ODD, at, mac};
-use domain::hardware::{Firmware, Summary};
+use domain::document::Digest;
+use domain::hardware::{DiskBrief, Firmware, NicBrief, Summary};
 use domain::identity::Identity;
 use domain::ids::{BootId, NodeId, OrderId};
-use domain::mac::MacAddr;
-use domain::node::{Gap, Node, Seen};
-use domain::order::{Order, OrderKind};
+use domain::node::{Labels, Node, Origin, Seen};
+use domain::order::{Order, OrderKind, TestPlan};
 use domain::ports::{NodeStore, StoreError};
 use domain::ticket::KeyFingerprint;
 use std::net::Ipv4Addr;
@@ -12,17 +12,20 @@ use uuid::Uuid;
 
 /// The `n`th node, with a serial, a UUID and a card of its own.
 pub fn node(n: u16) -> Node {
-    let identity = identity(Some(n), Some(n), &[n]);
-    let seen = Seen {
-        identity,
-        summary: Summary { memory_bytes: Some(u64::MAX), firmware: Some(Firmware::Uefi), ..Summary::default() },
-        facts: serde_json::json!({"system": {"serial": ODD, "later": [1, u64::MAX, -1, 0.5, null]}}),
-        gaps: vec![Gap { path: "disks.sda.wwn".into(), reason: ODD.into() }],
-        other: serde_json::Map::from_iter([(ODD.into(), serde_json::json!({"later": [ODD, {"": null}, n]}))]),
+    let summary = Summary {
+        memory_bytes: Some(u64::MAX),
+        firmware: Some(Firmware::Uefi),
+        gpus: vec![ODD.into()],
+        each_disk: vec![DiskBrief { name: "sda".into(), serial: Some(ODD.into()), ..DiskBrief::default() }],
+        each_nic: vec![NicBrief { name: "eno1".into(), mac: Some(mac(n)), link: Some(false), ..NicBrief::default() }],
+        ..Summary::default()
+    };
+    let origin = Origin::Boot {
         boot: BootId(Uuid::from_u128(u128::from(n))),
         key: KeyFingerprint("cd".repeat(32)),
         address: Ipv4Addr::new(10, 20, 0, 9),
     };
+    let seen = Seen { identity: identity(Some(n), Some(n), &[n]), summary, digest: Digest([n as u8; 32]), origin };
     Node::first_seen(NodeId(Uuid::from_u128(u128::from(n))), None, seen, at(i64::from(n)))
 }
 
@@ -31,13 +34,8 @@ fn identity(uuid: Option<u16>, serial: Option<u16>, macs: &[u16]) -> Identity {
         uuid: uuid.map(|n| Uuid::from_u128(0xabcd << 64 | u128::from(n))),
         serial: serial.map(|n| format!("VM-{n}")),
         macs: macs.iter().map(|&n| mac(n)).collect(),
+        ..Identity::default()
     }
-}
-
-async fn like(store: &dyn NodeStore, identity: &Identity) -> Vec<u128> {
-    let mut found: Vec<_> = store.nodes_like(identity).await.expect("read").iter().map(|node| node.id.0.as_u128()).collect();
-    found.sort();
-    found
 }
 
 /// What [`NodeStore`] promises.
@@ -51,21 +49,24 @@ pub async fn node_contract(store: &dyn NodeStore) {
 
     let one = a_node_changes_only_from_what_it_was(store, one).await;
     names_belong_to_one_node(store, &one, &two).await;
-    nodes_are_found_by_what_they_share(store, &one).await;
+    imported_nodes_have_no_boot(store).await;
     nodes_are_listed_in_pages(store).await;
     being_heard_is_no_change(store).await;
     a_forgotten_node_leaves_nothing(store).await;
 }
 
+const PLAN: TestPlan = TestPlan { memory: true, cpu: false, disks: true, network: false, seconds: u32::MAX };
+
 async fn a_node_changes_only_from_what_it_was(store: &dyn NodeStore, one: Node) -> Node {
     let changed = |result| matches!(result, Err(StoreError::Changed));
-    let order = Order { id: OrderId(Uuid::from_u128(9)), kind: OrderKind::Reboot, given: at(5), taken: Some(at(6)) };
+    let order = Order { id: OrderId(Uuid::from_u128(9)), kind: OrderKind::Test, given: at(5), taken: Some(at(6)), test: Some(PLAN) };
     let next = Node {
         name: Some("w1".into()),
         identity: identity(Some(1), Some(1), &[1, 10, 11]),
         last_seen: at(99),
         reports: 2,
         order: Some(order),
+        labels: Labels { owner: Some(ODD.into()), tags: [ODD.to_owned(), "b".into()].into(), note: Some("\u{1f40e}".into()) },
         version: 2,
         ..one.clone()
     };
@@ -82,8 +83,7 @@ async fn a_node_changes_only_from_what_it_was(store: &dyn NodeStore, one: Node) 
 }
 
 async fn names_belong_to_one_node(store: &dyn NodeStore, one: &Node, two: &Node) {
-    assert_eq!(store.node_named("w1").await.expect("read").as_ref(), Some(one));
-    assert_eq!(store.node_named("w2").await.expect("read"), None);
+    assert_eq!(one.name.as_deref(), Some("w1"));
     let named = Node { name: Some("w1".into()), version: 2, ..two.clone() };
     let taken = store.keep_node(&named).await;
     assert!(matches!(&taken, Err(StoreError::NameTaken { name }) if name == "w1"), "{taken:?}");
@@ -92,58 +92,34 @@ async fn names_belong_to_one_node(store: &dyn NodeStore, one: &Node, two: &Node)
     assert_eq!(store.node(two.id).await.expect("read").as_ref(), Some(two), "nothing was changed");
     assert_eq!(store.node(new.id).await.expect("read"), None);
     store.keep_node(&Node { name: Some("w2".into()), version: 2, ..two.clone() }).await.expect("kept");
-    assert_eq!(store.node_named("w2").await.expect("read").map(|node| node.id), Some(two.id));
+    let renamed = Node { name: Some("w1".into()), version: 3, ..two.clone() };
+    assert!(matches!(store.keep_node(&renamed).await, Err(StoreError::NameTaken { .. })), "a name is kept from one change to the next");
 }
 
-async fn nodes_are_found_by_what_they_share(store: &dyn NodeStore, one: &Node) {
-    store.keep_node(&Node { identity: identity(None, None, &[10]), ..node(3) }).await.expect("kept");
-    let cases = [
-        ("the serial", identity(None, Some(1), &[]), vec![1]),
-        ("the UUID", identity(Some(2), None, &[]), vec![2]),
-        ("a card", identity(Some(90), Some(90), &[11]), vec![1]),
-        ("a card that two have", identity(None, None, &[10]), vec![1, 3]),
-        ("one thing of each", identity(Some(1), Some(2), &[10]), vec![1, 2, 3]),
-        ("nothing", identity(Some(90), Some(90), &[90]), vec![]),
-        ("nothing to compare", Identity::default(), vec![]),
-    ];
-    for (what, identity, expected) in cases {
-        assert_eq!(like(store, &identity).await, expected, "{what}");
-    }
-    let many: Vec<u16> = (1000..1400).chain([11]).collect();
-    assert_eq!(like(store, &identity(None, None, &many)).await, [1], "many cards");
-
-    let lost_a_card = Node { identity: identity(Some(1), Some(1), &[1, 11, 12]), version: 3, ..one.clone() };
-    store.keep_node(&lost_a_card).await.expect("kept");
-    assert_eq!(like(store, &identity(None, None, &[10])).await, [3]);
-    assert_eq!(like(store, &identity(None, None, &[12])).await, [1]);
-    let cards: Vec<MacAddr> = store.node(one.id).await.expect("read").expect("a node").identity.macs.into_iter().collect();
-    assert_eq!(cards, [mac(1), mac(11), mac(12)]);
+async fn imported_nodes_have_no_boot(store: &dyn NodeStore) {
+    let imported = Node { boot: None, key: None, address: None, digest: None, ..node(3) };
+    store.keep_node(&imported).await.expect("kept");
+    assert_eq!(store.node(imported.id).await.expect("read"), Some(imported));
 }
 
 async fn nodes_are_listed_in_pages(store: &dyn NodeStore) {
     for n in (4..=7).rev() {
         store.keep_node(&node(n)).await.expect("kept");
     }
-    let (mut after, mut found, mut briefs) = (None, vec![], vec![]);
+    let (mut after, mut found) = (None, vec![]);
     for expected in [3, 3, 1] {
         let page = store.nodes(after, 3).await.expect("read");
-        let known = store.known_nodes(after, 3).await.expect("read");
-        assert_eq!((page.items.len(), known.items.len()), (expected, expected));
-        assert_eq!((page.next.is_none(), known.next), (expected == 1, page.next));
+        assert_eq!((page.items.len(), page.next.is_none()), (expected, expected == 1));
         after = page.next;
         for listed in page.items {
-            let whole = store.node(listed.id).await.expect("read").expect("a node");
-            assert_eq!(listed, whole.listed());
-            found.push(whole);
+            assert_eq!(store.node(listed.id).await.expect("read").as_ref(), Some(&listed));
+            found.push(listed);
         }
-        briefs.extend(known.items);
     }
     assert_eq!(found.iter().map(|node| node.id.0.as_u128()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(briefs, found.iter().map(Node::brief).collect::<Vec<_>>());
-    assert!(briefs.iter().any(|brief| brief.name.is_some() && brief.order.is_some()), "one has everything");
-    let (exact, known) = (store.nodes(None, 7).await.expect("read"), store.known_nodes(None, 7).await.expect("read"));
+    let exact = store.nodes(None, 7).await.expect("read");
     assert_eq!((exact.items.len(), exact.next), (7, None), "a full last page has no next");
-    assert_eq!((known.items.len(), known.next), (7, None));
+    assert_eq!(store.nodes(None, 0).await.expect("read").items, vec![]);
 }
 
 async fn being_heard_is_no_change(store: &dyn NodeStore) {
@@ -153,8 +129,8 @@ async fn being_heard_is_no_change(store: &dyn NodeStore) {
         let now = store.node(before.id).await.expect("read").expect("a node");
         assert_eq!(now, Node { last_seen: at(last), ..before.clone() }, "only that has changed");
     }
-    let known = store.known_nodes(Some(node(4).id), 1).await.expect("read").items.remove(0);
-    assert_eq!((known.id, known.last_seen), (before.id, at(501)));
+    let listed = store.nodes(Some(node(4).id), 1).await.expect("read").items.remove(0);
+    assert_eq!((listed.id, listed.last_seen), (before.id, at(501)));
     let next = Node { last_seen: at(600), version: before.version + 1, ..before };
     store.keep_node(&next).await.expect("whoever has read the node may still change it");
     store.keep_seen(node(60).id, at(1)).await.expect("a node that is not there is not heard");
@@ -173,10 +149,7 @@ async fn a_forgotten_node_leaves_nothing(store: &dyn NodeStore) {
     store.forget_node(wanted.id, 1).await.expect("forgotten");
     store.forget_node(wanted.id, 1).await.expect("twice is once");
     assert_eq!(store.node(wanted.id).await.expect("read"), None);
-    assert_eq!(store.node_named("leaving").await.expect("read"), None);
-    assert_eq!(store.nodes_like(&wanted.identity).await.expect("read"), vec![]);
     assert_eq!(store.nodes(None, 100).await.expect("read").items.len(), others);
-    assert_eq!(store.known_nodes(None, 100).await.expect("read").items.len(), others);
 
     let late = Node { version: 2, ..wanted.clone() };
     assert!(matches!(store.keep_node(&late).await, Err(StoreError::Changed)), "a change that comes late does not bring it back");
@@ -184,5 +157,5 @@ async fn a_forgotten_node_leaves_nothing(store: &dyn NodeStore) {
     assert_eq!(store.node(wanted.id).await.expect("read"), None);
     let again = Node { name: wanted.name.clone(), identity: wanted.identity.clone(), ..node(71) };
     store.keep_node(&again).await.expect("the machine may come back, its name is free");
-    assert_eq!(store.nodes_like(&wanted.identity).await.expect("read"), vec![again]);
+    assert_eq!(store.node(again.id).await.expect("read"), Some(again));
 }

@@ -17,7 +17,7 @@ pub fn revision(number: u64) -> Revision {
         unknown: Unknown::LocalDisk,
         lease_seconds: 600,
     };
-    let node = DeclaredNode { name: "w1".into(), serial: Some(ODD.into()), uuid: None, mac: None, address: None };
+    let node = DeclaredNode { name: "w1".into(), serial: Some(ODD.into()), ..DeclaredNode::default() };
     Revision {
         id: RevisionId(Uuid::from_u128(u128::from(number))),
         number,
