@@ -37,6 +37,8 @@ pub struct Settings {
 pub const DEFAULT_SOCKET: &str = "/run/overture/api.sock";
 /// Where the service reads its settings unless told otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/overture/overture.toml";
+/// The most reports of a node that can be kept: the store's own bound.
+const MOST_REPORTS: i64 = 10_000;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -131,7 +133,8 @@ impl Settings {
         let mut notes = Notes::default();
         let mut settings = Self::default();
         Reader::file(&mut notes, 0, text, |root| settings.fill(root));
-        notes.into_result(vec![Source { path: path.to_owned(), text: text.to_owned() }], settings)
+        // Mistakes are shown under their lines.
+        notes.into_result(vec![Source { path: path.to_owned(), text: without_secrets(text) }], settings)
     }
 
     fn fill(&mut self, root: &mut Reader<'_, '_>) {
@@ -150,8 +153,10 @@ impl Settings {
         root.table("agents", |table| set_port(table, &mut self.agents_port));
         root.table("operators", |table| set_path(table, "socket", &mut self.socket));
         root.table("store", |table| match table.text("url").map(|text| text.parse::<PostgresUrl>()) {
-            // The value may hold a password: it is not repeated.
-            Some(Err(_)) => table.complain("url", "write postgres://USER@HOST/DATABASE, or leave it out for a file in `state`"),
+            // The value may hold a password: no error repeats it.
+            Some(Err(error)) => {
+                table.complain("url", format!("write postgres://USER@HOST/DATABASE, or leave it out for a file in `state`: {error}"));
+            }
             Some(Ok(url)) => self.store = Some(url),
             None => {}
         });
@@ -159,7 +164,7 @@ impl Settings {
             if let Some(days) = table.integer("days", 1..=36_500) {
                 self.history_days = u32::try_from(days).unwrap_or(self.history_days);
             }
-            if let Some(reports) = table.integer("reports", 1..=1_000_000) {
+            if let Some(reports) = table.integer("reports", 1..=MOST_REPORTS) {
                 self.history_reports = u64::try_from(reports).unwrap_or(self.history_reports);
             }
         });
@@ -172,6 +177,20 @@ impl Settings {
             .keys()
             .any(|key| matches!(key.get_ref().as_ref(), "state" | "dhcp" | "tftp" | "boot" | "agents" | "operators" | "store" | "history"))
     }
+}
+
+/// The text with stars, as many bytes, where the URL of the store may have its password: behind `://` and `url =`.
+fn without_secrets(text: &str) -> String {
+    let hidden = |line: &str| {
+        let body = line.trim_end_matches(['\n', '\r']);
+        let scheme = body.find("://").map(|at| at + 3);
+        let key = body.find("url").and_then(|at| Some(at + body[at..].find('=')? + 1));
+        match scheme.into_iter().chain(key).min() {
+            Some(begin) => format!("{}{}{}", &body[..begin], "*".repeat(body.len() - begin), &line[body.len()..]),
+            None => line.to_owned(),
+        }
+    };
+    text.split_inclusive('\n').map(hidden).collect()
 }
 
 fn set_port(table: &mut Reader<'_, '_>, port: &mut u16) {
@@ -205,6 +224,23 @@ mod tests {
         let lines: Vec<_> =
             Settings::parse("overture.toml", text).expect_err("mistakes").located().into_iter().filter_map(|l| l.line).collect();
         assert_eq!(lines, [1, 3, 5, 6]);
+    }
+
+    #[test]
+    fn what_the_store_would_not_keep_is_no_setting() {
+        let parsed = |reports: u64| Settings::parse("overture.toml", &format!("[history]\nreports = {reports}\n"));
+        let most = store::Limits::default().reports_of_one_node;
+        assert_eq!(parsed(most).expect("sound").history_reports, most);
+        assert!(parsed(most + 1).is_err());
+    }
+
+    #[test]
+    fn a_mistake_in_the_url_of_the_store_does_not_repeat_it() {
+        for url in ["mysql://u:geheim@h/db", "postgres://u:1/geheim@h/db", "postgres://u@h/db?passwd=geheim"] {
+            let complaints = Settings::parse("overture.toml", &format!("[store]\nurl = \"{url}\"\n")).expect_err("a mistake");
+            let told = complaints.to_string();
+            assert!(told.contains("write postgres://") && !told.contains("geheim"), "{told}");
+        }
     }
 
     #[test]

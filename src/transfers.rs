@@ -61,8 +61,8 @@ pub enum NotBegun {
     #[error("a backup is being made or the store is being moved: wait until that is done")]
     Busy,
     /// Not a place.
-    #[error("write postgres://USER@HOST/DATABASE: that is where the store can be moved to")]
-    NotAUrl,
+    #[error("write postgres://USER@HOST/DATABASE: that is where the store can be moved to; {0}")]
+    NotAUrl(store::NotALocation),
     /// It cannot be copied.
     #[error("the store could not be copied")]
     Copy(#[source] CopyError),
@@ -162,7 +162,7 @@ impl Transfers {
 
     /// Begins to move the store to another database.
     pub fn migrate(self: &Arc<Self>, url: &str) -> Result<Arc<Operation>, NotBegun> {
-        let url: PostgresUrl = url.trim().parse().map_err(|_| NotBegun::NotAUrl)?;
+        let url: PostgresUrl = url.trim().parse().map_err(NotBegun::NotAUrl)?;
         let alone = self.alone()?;
         let operation =
             Arc::new(Operation { id: Uuid::now_v7(), started: self.clock.now(), progress: Progress::default(), outcome: Mutex::default() });

@@ -86,6 +86,8 @@ mod tests {
         ];
         for way in ways {
             assert_eq!(hall.inventory.find(&way).unwrap().id, one, "{way}");
+            let piece = one.to_string() != way && simple.to_uppercase() != way && simple.contains(&way.replace('-', ""));
+            assert_eq!(hall.inventory.answers_to(&way), !piece, "{way}");
         }
     }
 

@@ -10,6 +10,9 @@ use domain::ports::{Page, StoreError};
 use domain::timeline::printable;
 use domain::{NodeId, Timestamp};
 use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 /// The most reports, nodes or documents on one page.
 const MOST_REPORTS: usize = 1000;
@@ -21,6 +24,11 @@ const MOST_BYTES: usize = 8 << 20;
 /// many nodes are compared.
 const STEPS: usize = 64;
 const STEPS_OF_MANY: usize = 4;
+/// How long it is looked when each change came, and how long nodes are compared for one page. One node is always compared.
+const LONGEST_WALK: Duration = Duration::from_secs(2);
+/// How many documents are compared at once, so that the processors have time for everything else: 4 MiB take a tenth of a
+/// second.
+static COMPARING: Semaphore = Semaphore::const_new(2);
 
 /// When a node is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +154,8 @@ impl Inventory {
     /// # Errors
     /// When there is no such node, nothing is kept of that moment, or the store cannot read it.
     pub async fn document(&self, id: NodeId, moment: Moment) -> Result<Past, HistoryError> {
-        Ok(past(self.snapshot(id, moment).await?))
+        let snapshot = self.snapshot(id, moment).await?;
+        Ok(beside(true, move || past(snapshot)).await)
     }
 
     /// What is different in a node's document between two moments.
@@ -155,7 +164,7 @@ impl Inventory {
     /// When there is no such node, nothing is kept of those moments, or the store cannot read it.
     pub async fn differences(&self, id: NodeId, from: Moment, to: Moment) -> Result<Differences, HistoryError> {
         let (from, to) = (self.snapshot(id, from).await?, self.snapshot(id, to).await?);
-        self.compared(id, from, to, STEPS).await
+        self.compared(id, from, to, STEPS, Instant::now() + LONGEST_WALK).await
     }
 
     /// What is different now from a moment in the past, of all nodes, and which are new since; by id, those after `after`,
@@ -170,14 +179,25 @@ impl Inventory {
         after: Option<NodeId>,
         limit: usize,
     ) -> Result<Page<NodeDifferences>, StoreError> {
+        self.differences_until(since, after, limit, Instant::now() + LONGEST_WALK).await
+    }
+
+    async fn differences_until(
+        &self,
+        since: Timestamp,
+        after: Option<NodeId>,
+        limit: usize,
+        until: Instant,
+    ) -> Result<Page<NodeDifferences>, StoreError> {
         let changed = self.store.changed_since(since, after, limit.clamp(1, MOST_NODES)).await?;
         let (mut items, mut bytes) = (vec![], 0);
         let last = changed.items.last().copied();
         for id in changed.items {
-            let Some(found) = self.different_since(id, since).await? else { continue };
-            bytes += found.differences.as_ref().map_or(0, size);
-            items.push(found);
-            if bytes > MOST_BYTES && last != Some(id) {
+            if let Some(found) = self.different_since(id, since, until).await? {
+                bytes += found.differences.as_ref().map_or(0, size);
+                items.push(found);
+            }
+            if (bytes > MOST_BYTES || Instant::now() >= until) && last != Some(id) {
                 return Ok(Page { items, next: Some(id) });
             }
         }
@@ -247,7 +267,7 @@ impl Inventory {
         }
     }
 
-    async fn different_since(&self, id: NodeId, since: Timestamp) -> Result<Option<NodeDifferences>, StoreError> {
+    async fn different_since(&self, id: NodeId, since: Timestamp, until: Instant) -> Result<Option<NodeDifferences>, StoreError> {
         let Some(node) = self.index.get(id) else { return Ok(None) };
         let label = node.label();
         if node.first_seen > since {
@@ -255,7 +275,7 @@ impl Inventory {
         }
         let both = async {
             let (from, to) = (self.snapshot(id, Moment::At(since)).await?, self.snapshot(id, Moment::Now).await?);
-            self.compared(id, from, to, STEPS_OF_MANY).await
+            self.compared(id, from, to, STEPS_OF_MANY, until).await
         };
         match both.await {
             Ok(found) if found.changes.is_empty() => Ok(None),
@@ -266,34 +286,52 @@ impl Inventory {
         }
     }
 
-    async fn compared(&self, id: NodeId, from: Snapshot, to: Snapshot, steps: usize) -> Result<Differences, HistoryError> {
+    /// Until when it is looked when each change came; the comparison itself is always made.
+    async fn compared(&self, id: NodeId, from: Snapshot, to: Snapshot, steps: usize, until: Instant) -> Result<Differences, HistoryError> {
         let (first, last) = (mark(&from), mark(&to));
-        let changes = differences(&from.document, &to.document);
+        let (changes, before, after) = different(from.document, to.document).await;
         let came = match changes.is_empty() {
             true => HashMap::new(),
-            false => self.when_changed(id, from, to, steps).await?,
+            false => self.when_changed(id, (first.number, before), (last.number, after), steps, until).await?,
         };
         let dated = |change: Change| Dated { came: came.get(&change.path).copied().or_else(|| came.get("").copied()), change };
         Ok(Differences { from: first, to: last, changes: changes.into_iter().map(dated).collect() })
     }
 
-    /// Which report changed a path last, between two snapshots; under the empty path the one that changed them all.
-    async fn when_changed(&self, id: NodeId, from: Snapshot, to: Snapshot, steps: usize) -> Result<HashMap<String, Mark>, StoreError> {
-        let changed = self.changed_between(id, from.number, to.number, steps + 1).await?;
+    /// Which report changed a path last, between two documents with the numbers of their reports; under the empty path the one
+    /// that changed them all. What is not found in time is missing.
+    async fn when_changed(
+        &self,
+        id: NodeId,
+        (from, oldest): (u64, Document),
+        (to, newest): (u64, Document),
+        steps: usize,
+        until: Instant,
+    ) -> Result<HashMap<String, Mark>, StoreError> {
         let mut came = HashMap::new();
+        if Instant::now() >= until {
+            return Ok(came);
+        }
+        let Ok(changed) = timeout_at(until, self.changed_between(id, from, to, steps + 1)).await else { return Ok(came) };
+        let changed = changed?;
         if let [only] = changed[..] {
             came.insert(String::new(), only);
             return Ok(came);
         }
-        let mut after = to.document;
+        let (mut after, mut oldest) = (newest, Some(oldest));
         for (step, report) in changed.iter().enumerate().take(steps) {
-            let before = match changed.get(step + 1) {
-                Some(older) => self.store.snapshot_after(id, older.number).await?.map(|snapshot| snapshot.document),
-                None => Some(from.document.clone()),
+            let compared = async {
+                let before = match changed.get(step + 1) {
+                    Some(older) => self.store.snapshot_after(id, older.number).await?.map(|snapshot| snapshot.document),
+                    None => oldest.take(),
+                };
+                // What was pruned in this moment needs no date.
+                let Some(before) = before else { return Ok::<_, StoreError>(None) };
+                Ok(Some(different(before, after).await))
             };
-            // What was pruned in this moment needs no date.
-            let Some(before) = before else { break };
-            for change in differences(&before, &after) {
+            let Ok(compared) = timeout_at(until, compared).await else { break };
+            let Some((changes, before, _)) = compared? else { break };
+            for change in changes {
                 came.entry(change.path).or_insert(*report);
             }
             after = before;
@@ -314,6 +352,19 @@ impl Inventory {
         changed.truncate(most);
         Ok(changed)
     }
+}
+
+/// What is different between two documents, and both back: found out beside the tasks that must not wait, as much as is done
+/// at once.
+async fn different(before: Document, after: Document) -> (Vec<Change>, Document, Document) {
+    // It is never closed.
+    let permit = COMPARING.acquire().await.ok();
+    let comparing = move || {
+        // Held to the end of the work, also when nobody waits for it any more.
+        let _permit = permit;
+        (differences(&before, &after), before, after)
+    };
+    beside(true, comparing).await
 }
 
 fn mark(snapshot: &Snapshot) -> Mark {

@@ -122,3 +122,32 @@ async fn what_is_let_go_leaves_what_was_in_force() {
     let found = hall.inventory.differences(id, Moment::At(times[0]), Moment::Now).await.unwrap();
     assert_eq!((found.from.number, found.changes.len()), (3, 1), "compared with the oldest that is kept");
 }
+
+#[tokio::test]
+async fn when_the_time_is_over_a_change_has_no_date_and_a_page_ends_with_the_next() {
+    let (hall, changed, times) = hall_with_a_past().await;
+    hall.clock.forward(100);
+    let new = hall.report_ok(&machine(2)).await.id();
+    let over = tokio::time::Instant::now();
+    let from = hall.inventory.snapshot(changed, Moment::After(1)).await.unwrap();
+    let to = hall.inventory.snapshot(changed, Moment::Now).await.unwrap();
+    let found = hall.inventory.compared(changed, from, to, STEPS, over).await.unwrap();
+    assert!(found.changes.len() == 2 && found.changes.iter().all(|dated| dated.came.is_none()));
+    let page = hall.inventory.differences_until(times[0], None, 10, over).await.unwrap();
+    assert_eq!((page.items.len(), page.next), (1, Some(changed)));
+    let rest = hall.inventory.differences_until(times[0], page.next, 10, over).await.unwrap();
+    assert_eq!((rest.items[0].id, rest.next), (new, None));
+}
+
+#[tokio::test]
+async fn two_documents_are_compared_at_once_and_others_wait() {
+    let held = COMPARING.acquire_many(2).await.unwrap();
+    let document: Document = serde_json::from_value(json!({ "facts": { "a": 1 } })).unwrap();
+    let waiting = tokio::spawn(different(document.clone(), document));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!waiting.is_finished());
+    drop(held);
+    assert!(waiting.await.unwrap().0.is_empty());
+}

@@ -138,6 +138,12 @@ impl Inventory {
         self.index.get(id).ok_or_else(|| FindError::NotFound { text: printable(text, 80) })
     }
 
+    /// Whether a node has just this name, id, SMBIOS UUID, MAC address or serial. Unlike [`Inventory::find`] it never looks
+    /// through all nodes.
+    pub fn answers_to(&self, text: &str) -> bool {
+        !self.index.exactly(text.trim()).is_empty()
+    }
+
     /// Gives a node a name, or with `None` takes it away. With `expected_version` only if the node still has it.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use domain::site::Site;
 use domain::{MacAddr, NodeId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tokio::sync::{RwLock, watch};
+use tokio::sync::{RwLock, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,6 +24,8 @@ use uuid::Uuid;
 pub const MOST_NODES: usize = 100_000;
 /// How many nodes are read from the store at once.
 const PAGE: usize = 500;
+/// How many amendments are taken in at once: their documents take as much room as the largest reports that are read at once.
+pub(crate) const MOST_AMENDING: usize = 4;
 /// How often a change is tried again when somebody else changed the same node meanwhile.
 pub(crate) const MOST_TRIES: usize = 16;
 
@@ -39,6 +41,8 @@ pub struct Inventory {
     pub(crate) placing: Arc<Placing>,
     /// Held from recognising a machine until it is kept: two reports of a new machine must not make two nodes.
     pub(crate) locks: MachineLocks,
+    /// Amendments that are taken in: each reads the whole document of its node, whatever its own size.
+    pub(crate) amending: Semaphore,
     /// New nodes on their way to the store; they take room, too.
     pub(crate) newcomers: AtomicUsize,
     /// Shared while a node is written to the store and the index, alone while one is forgotten in both: a node that is
@@ -90,6 +94,7 @@ impl Inventory {
             table: Arc::new(table),
             placing: Arc::new(placing),
             locks: MachineLocks::default(),
+            amending: Semaphore::new(MOST_AMENDING),
             newcomers: AtomicUsize::new(0),
             forgetting: Arc::default(),
             most_nodes: MOST_NODES,

@@ -75,6 +75,11 @@ impl Inventory {
     /// Recognises the machine and keeps what was seen of it.
     pub(crate) async fn remember(&self, incoming: Incoming<'_>) -> Result<Kept, ReportError> {
         let mut this = Try { again: false, may_name: true };
+        // Held until it is kept, over all tries. It is never closed.
+        let _room = match &incoming.said {
+            Said::Whole(_) => None,
+            Said::Amends(_) => self.amending.acquire().await.ok(),
+        };
         for _ in 0..MOST_TRIES {
             let amended = match &incoming.said {
                 Said::Whole(_) => None,

@@ -110,3 +110,18 @@ async fn an_amendment_and_a_report_at_once_lose_neither() {
         assert_eq!(hall.node(id).await.reports, 7);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_amendment_waits_for_room_for_the_whole_document_before_it_reads_it() {
+    let hall = Hall::new().await;
+    let agent = hall.start(&machine(1));
+    assert_eq!(hall.report(&agent, &agent.report_of(&machine(1))).await.0, StatusCode::OK);
+    let held = hall.inventory.amending.acquire_many(crate::owner::MOST_AMENDING as u32).await.unwrap();
+    let amendment = json!({ "report": 1, "boot": agent.boot, "amends": true, "facts": { "nics": [] } });
+    let reads = hall.store.reads.load(Ordering::SeqCst);
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(1), hall.report(&agent, &amendment)).await;
+    assert!(waiting.is_err());
+    assert_eq!(hall.store.reads.load(Ordering::SeqCst), reads);
+    drop(held);
+    assert_eq!(hall.report(&agent, &amendment).await.0, StatusCode::OK);
+}

@@ -172,7 +172,7 @@ pub(super) async fn operation(State(api): State<Api>, Segment(id): Segment) -> A
 fn not_begun(error: &NotBegun) -> Problem {
     match error {
         NotBegun::Busy => Problem::new(StatusCode::CONFLICT, "store_busy", "The store is being copied", error.to_string()).retry_after(5),
-        NotBegun::NotAUrl => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_place", "Not a place", error.to_string()),
+        NotBegun::NotAUrl(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_place", "Not a place", error.to_string()),
         NotBegun::Copy(store::transfer::CopyError::Store(error)) => store_problem(error),
         NotBegun::Copy(error) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer", crate::chain(error))

@@ -14,7 +14,7 @@ use domain::place::Layout;
 use domain::verify::{Difference, Hall, Seen, Severity};
 use inventory::problem::Problem;
 use inventory::{HistoryError, Moment};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most nodes that are named.
@@ -31,7 +31,7 @@ const MOST_REASONS: usize = 1000;
         (status = 404, description = "no such node", body = ProblemView, content_type = "application/problem+json"),
         (status = 409, description = "several nodes fit", body = ProblemView, content_type = "application/problem+json")))]
 pub(super) async fn verify(State(api): State<Api>, RawQuery(query): RawQuery) -> Answer<Verification> {
-    let mut asked = Asked::of(&api, query.as_deref().unwrap_or_default())?;
+    let mut asked = asked_for(&api, query).await?;
     asked.tests = tests(&api, &asked).await?;
     let count = asked.compared().len() + asked.absent.len();
     let (mut asked, mut found) = compare(asked).await;
@@ -40,6 +40,13 @@ pub(super) async fn verify(State(api): State<Api>, RawQuery(query): RawQuery) ->
         (_, found) = compare(asked).await;
     }
     Ok(Json(Verification { nodes: count, items: found.into_iter().map(DiscrepancyView::from).collect() }))
+}
+
+/// What the query asks for, found beside the threads that serve everything else: a piece of an id is looked for among all.
+async fn asked_for(api: &Api, query: Option<String>) -> Result<Asked, Problem> {
+    let api = api.clone();
+    let finding = tokio::task::spawn_blocking(move || Asked::of(&api, query.as_deref().unwrap_or_default()));
+    finding.await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
 }
 
 /// What is compared with what.
@@ -60,6 +67,8 @@ impl Asked {
     fn of(api: &Api, query: &str) -> Result<Self, Problem> {
         let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_query", "Wrong query", detail.to_owned());
         let (layout, nodes) = (api.layout(), api.inventory.all_nodes());
+        let site = layout.clone();
+        let declared: HashSet<&str> = site.site().nodes.iter().map(|declared| declared.name.as_str()).collect();
         let mut asked = Self { layout, nodes, named: vec![], absent: BTreeSet::new(), tests: HashMap::new(), gaps: HashMap::new() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if name != "node" {
@@ -68,12 +77,16 @@ impl Asked {
             if asked.named.len() + asked.absent.len() == MOST_NAMED {
                 return Err(bad("at most 1000 nodes can be named: leave `node` out to compare all"));
             }
+            let is_declared = declared.contains(&*value);
+            // A name that the site declares is no piece of an id.
+            if is_declared && !api.inventory.answers_to(&value) {
+                asked.absent.insert(value.into_owned());
+                continue;
+            }
             match find(api, &value) {
                 Ok(node) if asked.named.iter().all(|other| other.id != node.id) => asked.named.push(node),
                 Ok(_) => {}
-                Err(_) if asked.layout.site().nodes.iter().any(|declared| declared.name == value) => {
-                    asked.absent.insert(value.into());
-                }
+                Err(_) if is_declared => drop(asked.absent.insert(value.into_owned())),
                 Err(problem) => return Err(problem),
             }
         }

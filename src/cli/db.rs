@@ -136,22 +136,29 @@ async fn backup(reach: &Reach, path: &Path) -> Result<ExitCode, Failure> {
     }
     let failed = |attempted: &str, error: io::Error| -> Failure { format!("could not {attempted} {}: {error}", path.display()).into() };
     let mut part = path.as_os_str().to_owned();
-    part.push(".part");
+    // Another backup into the same file may be under way.
+    part.push(format!(".{}-{}.part", std::process::id(), uuid::Uuid::new_v4().simple()));
     let part = Unfinished(part.into());
-    // One of an earlier try may be there, with another mode.
-    let _ = fs::remove_file(&part.0);
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part.0);
-    let mut file = opened.map_err(|error| failed("write", error))?;
+    let mut file = None;
     let shown = bar("{spinner} {bytes} {bytes_per_sec}");
     client
         .download("/api/v1/store/backup", |piece| {
             shown.inc(piece.len() as u64);
+            // Nothing is made before the service has given something.
+            let file = match &mut file {
+                Some(file) => file,
+                none => none.insert(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part.0)?),
+            };
             file.write_all(piece)
         })
         .await?;
     shown.finish_and_clear();
+    let file = file.ok_or("the service sent an empty backup: its log says why")?;
     file.sync_all().map_err(|error| failed("write", error))?;
     let contents = verify(&part.0)?;
+    if path.exists() {
+        return Err(format!("{} was written meanwhile by another: it is kept, and this backup is thrown away", path.display()).into());
+    }
     fs::rename(&part.0, path).map_err(|error| failed("write", error))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed("write", error))?;

@@ -108,10 +108,10 @@ fn text(write: impl FnOnce(&Layout, &[Node], &mut Vec<u8>) -> io::Result<()>) ->
 fn a_table_has_a_line_for_each_node_and_starts_no_formula() {
     assert_eq!(
         text(|layout, nodes, out| table(layout, nodes, out)),
-        "name,id,stage,serial,uuid,vendor,model,rack,unit,place_from,profile,owner,tags,note,address,bmc_address,firmware,firmware_version,bmc_firmware,cpu_model,sockets,cores,cpus,memory_bytes,memory_installed_bytes,dimms,disks,disk_bytes,nics,macs,asset_tag,first_seen,last_seen,reports\n\
-         w1,00000000-0000-0000-0000-000000000001,discovered,A1,00000000-0000-00ab-0000-000000000001,Dell Inc.,PowerEdge R650,r1,12,declared,worker,storage,GPU Node ssd,\"says \"\"hum\"\",\nloudly\",10.20.0.101,10.20.1.12,uefi,2.14.1,6.10.30.00,'=cmd|' /C calc'!A0,2,32,64,16500000000,17179869184,4,1,960197124096,2,52:54:00:00:00:01 52:54:00:00:00:02,'-7,2001-09-09T01:46:40Z,2001-09-09T01:47:40Z,3\n\
-         ,00000000-0000-0000-0000-000000000002,discovered,B2,,,,,,,,,,,10.20.0.101,,,,,,,,,,,,,,,,,2001-09-09T01:46:40Z,2001-09-09T01:46:40Z,3\n\
-         ,00000000-0000-0000-0000-000000000003,discovered,,,,,,,,,,,,,,,,,,,,,,,,,,,52:54:00:00:00:03,,2001-09-09T01:46:40Z,2001-09-09T01:46:40Z,3\n"
+        "\"name\",\"id\",\"stage\",\"serial\",\"uuid\",\"vendor\",\"model\",\"rack\",\"unit\",\"place_from\",\"profile\",\"owner\",\"tags\",\"note\",\"address\",\"bmc_address\",\"firmware\",\"firmware_version\",\"bmc_firmware\",\"cpu_model\",\"sockets\",\"cores\",\"cpus\",\"memory_bytes\",\"memory_installed_bytes\",\"dimms\",\"disks\",\"disk_bytes\",\"nics\",\"macs\",\"asset_tag\",\"first_seen\",\"last_seen\",\"reports\"\n\
+         \"w1\",\"00000000-0000-0000-0000-000000000001\",\"discovered\",\"A1\",\"00000000-0000-00ab-0000-000000000001\",\"Dell Inc.\",\"PowerEdge R650\",\"r1\",\"12\",\"declared\",\"worker\",\"storage\",\"GPU Node ssd\",\"says \"\"hum\"\",\nloudly\",\"10.20.0.101\",\"10.20.1.12\",\"uefi\",\"2.14.1\",\"6.10.30.00\",\"'=cmd|' /C calc'!A0\",\"2\",\"32\",\"64\",\"16500000000\",\"17179869184\",\"4\",\"1\",\"960197124096\",\"2\",\"52:54:00:00:00:01 52:54:00:00:00:02\",\"'-7\",\"2001-09-09T01:46:40Z\",\"2001-09-09T01:47:40Z\",\"3\"\n\
+         \"\",\"00000000-0000-0000-0000-000000000002\",\"discovered\",\"B2\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"10.20.0.101\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"2001-09-09T01:46:40Z\",\"2001-09-09T01:46:40Z\",\"3\"\n\
+         \"\",\"00000000-0000-0000-0000-000000000003\",\"discovered\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"52:54:00:00:00:03\",\"\",\"2001-09-09T01:46:40Z\",\"2001-09-09T01:46:40Z\",\"3\"\n"
     );
 }
 
@@ -131,22 +131,25 @@ fn netbox_gets_devices_interfaces_and_their_addresses() {
     let options = netbox::Options { site: Some("Hall 1".into()), ..netbox::Options::default() };
     assert_eq!(
         text(|layout, nodes, out| netbox::devices(layout, &nodes[..2], &options, out)),
-        "name,role,manufacturer,device_type,serial,asset_tag,status,site,rack,position,face,tenant,tags,comments\n\
-         w1,Server,Dell Inc.,PowerEdge R650,A1,'-7,staged,Hall 1,r1,12,front,storage,\"gpu-node,ssd\",\"says \"\"hum\"\",\nloudly\"\n\
-         B2,Server,Unknown,Unknown,B2,,staged,Hall 1,,,,,,\n"
+        "\"name\",\"role\",\"manufacturer\",\"device_type\",\"serial\",\"asset_tag\",\"status\",\"site\",\"rack\",\"position\",\"face\",\"tenant\",\"tags\",\"comments\"\n\
+         \"w1\",\"Server\",\"Dell Inc.\",\"PowerEdge R650\",\"A1\",\"'-7\",\"staged\",\"Hall 1\",\"r1\",\"12\",\"front\",\"storage\",\"gpu-node,ssd\",\"says \"\"hum\"\",\nloudly\"\n\
+         \"B2\",\"Server\",\"Unknown\",\"Unknown\",\"B2\",\"\",\"staged\",\"Hall 1\",\"\",\"\",\"\",\"\",\"\",\"\"\n"
     );
     assert_eq!(
         text(|layout, nodes, out| netbox::interfaces(layout, nodes, out)),
-        "device,name,type,enabled,speed,description\n\
-         w1,eno1,25gbase-x-sfp28,true,25000000,sw1 Ethernet1/12\n\
-         w1,eth1,other,true,1000000,\n"
+        "\"device\",\"name\",\"type\",\"enabled\",\"speed\",\"description\"\n\
+         \"w1\",\"eno1\",\"25gbase-x-sfp28\",\"true\",\"25000000\",\"sw1 Ethernet1/12\"\n\
+         \"w1\",\"eth1\",\"other\",\"true\",\"1000000\",\"\"\n"
     );
     assert_eq!(
         text(|layout, nodes, out| netbox::mac_addresses(layout, nodes, out)),
-        "mac_address,device,interface,is_primary\n52:54:00:00:00:01,w1,eno1,true\n52:54:00:00:00:02,w1,eth1,true\n"
+        "\"mac_address\",\"device\",\"interface\",\"is_primary\"\n\
+         \"52:54:00:00:00:01\",\"w1\",\"eno1\",\"true\"\n\
+         \"52:54:00:00:00:02\",\"w1\",\"eth1\",\"true\"\n"
     );
     assert!(
-        text(|layout, nodes, out| netbox::devices(layout, nodes, &netbox::Options::default(), out)).contains(",staged,hall-1,r1,12,front,")
+        text(|layout, nodes, out| netbox::devices(layout, nodes, &netbox::Options::default(), out))
+            .contains(r#","staged","hall-1","r1","12","front","#)
     );
 }
 

@@ -29,6 +29,14 @@ pub fn pack(json: String) -> io::Result<Vec<u8>> {
     Ok(if packed.len() < json.len() { packed } else { json.into_bytes() })
 }
 
+/// How many bytes of JSON it is, as it says itself.
+pub fn length(bytes: &[u8]) -> u64 {
+    match bytes.starts_with(&MAGIC) {
+        false => bytes.len() as u64,
+        true => zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten().unwrap_or(bytes.len() as u64),
+    }
+}
+
 /// JSON text again.
 pub fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, BoxError> {
     if !bytes.starts_with(&MAGIC) {
@@ -49,6 +57,7 @@ mod tests {
         for text in ["{}".to_owned(), "null".to_owned(), format!("{:?}", vec!["lifelike"; 1000])] {
             let packed = pack(text.clone()).expect("packed");
             assert!(packed.len() <= text.len());
+            assert_eq!(length(&packed), text.len() as u64);
             assert_eq!(unpack(packed).expect("unpacked"), text.as_bytes());
         }
         assert_eq!(unpack(b"{\"plain\":1}".to_vec()).expect("plain"), b"{\"plain\":1}");

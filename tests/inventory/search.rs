@@ -142,10 +142,12 @@ fn sorted_and_filtered_pages_neither_repeat_nor_hide_what_did_not_change() {
 
 #[test]
 fn a_watched_list_is_shown_again_until_it_is_ended() {
-    let service = Service::with_nodes([node(1)]);
+    let mut service = Service::with_nodes([node(1)]);
+    assert_eq!(service.overture(&["nodes", "list", "--limit", "0"]).status.code(), Some(2), "no node is no list");
     let mut command = overture(service.folder());
     command.env("OVERTURE_SOCKET", service.socket()).args(["nodes", "list", "--watch", "--columns", "serial"]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut until = |wanted: &str| {
         let found = lines.find(|line| line.contains(wanted) || line.contains('\u{1b}')).unwrap_or_default();
@@ -154,6 +156,12 @@ fn a_watched_list_is_shown_again_until_it_is_ended() {
     until("VM-0001");
     service.import(&node(2));
     until("VM-0002");
+    service.crash();
+    let away = told.next().unwrap_or_default();
+    assert!(away.contains("no service answers") && away.contains("trying again"), "{away}");
+    service.resume();
+    service.import(&node(3));
+    until("VM-0003");
     assert!(child.try_wait().unwrap().is_none(), "it goes on");
     child.kill().unwrap();
     child.wait().unwrap();

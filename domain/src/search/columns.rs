@@ -22,6 +22,8 @@ const MOST_SHOWN: usize = 4;
 const LONGEST: usize = 60;
 /// The most values of facts in one cell.
 const MOST_FACTS: usize = 256;
+/// The most bytes of facts in one cell; a node chooses how long they are.
+const MOST_OF_CELL: usize = 4096;
 
 /// Which columns a list has, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub struct Cell {
     /// For people: short, with units; empty where nothing is known.
     pub text: String,
     /// For machines: bytes, Mbit/s and per cent as integers, times as RFC 3339, a list for fields that can have several
-    /// values, `null` where nothing is known.
+    /// values, `null` where nothing is known. Facts are cut at 4 KiB, with `…` at the end.
     pub json: Json,
 }
 
@@ -80,6 +82,9 @@ impl FromStr for Columns {
             };
             if columns.len() >= MOST_COLUMNS {
                 return Err(Mistake::new(text, place, format!("at most {MOST_COLUMNS} columns are shown")));
+            }
+            if columns.contains(&column) {
+                return Err(Mistake::new(text, place, "this column is there already: name it once"));
             }
             columns.push(column);
         }
@@ -134,7 +139,7 @@ impl Column {
             (Self::Field(field), _) => field_cell(*field, record, now),
             (Self::Facts(_), Document::Unread) => Cell { text: String::new(), json: Json::Null },
             (Self::Facts(path), Document::Facts(facts)) => {
-                let mut values = facts::values(facts, path, MOST_FACTS);
+                let mut values = cut(facts::values(facts, path, MOST_FACTS));
                 let text = listed(values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
                 let json = match values.len() {
                     0 => Json::Null,
@@ -145,6 +150,23 @@ impl Column {
             }
         }
     }
+}
+
+/// The first values that fit into a cell, the last of them cut, with a mark where something is missing.
+fn cut(values: Vec<Json>) -> Vec<Json> {
+    let mut left = MOST_OF_CELL;
+    let mut kept = Vec::new();
+    for value in values {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if text.len() > left {
+            let end = (0..=left).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+            kept.push(Json::String(format!("{}…", &text[..end])));
+            break;
+        }
+        left -= text.len();
+        kept.push(value);
+    }
+    kept
 }
 
 fn field_cell(field: Field, record: &impl Record, now: Timestamp) -> Cell {

@@ -323,7 +323,23 @@ fn a_column_is_short_for_people_and_exact_for_machines() {
     assert_eq!(told("name, vender"), "there is no field `vender`; did you mean `vendor`?\n  name, vender\n        ^^^^^^");
     assert_eq!(told("name,,id"), "expected the name of a field between the commas\n  name,,id\n       ^");
     assert!(told("").contains("expected the names of fields") && told(&"id,".repeat(9999)).contains("too long"));
-    assert!(told(&["id"; 33].join(",")).contains("at most 32"));
+    let many: Vec<_> = (0..33).map(|n| format!("facts.a{n}")).collect();
+    assert!(told(&many.join(",")).contains("at most 32"));
+    assert_eq!(told("name,ID,id"), "this column is there already: name it once\n  name,ID,id\n          ^^");
+    assert!(told("facts.a,facts.b,facts.a").contains("name it once"));
+}
+
+#[test]
+fn a_cell_of_facts_is_cut_however_much_a_node_says() {
+    let (node, placed) = (node(), Placed::default());
+    let long = "ä".repeat(1 << 20);
+    let facts = json!({"text": long, "list": vec!["0123456789"; 5000], "big": {"of": {"k": "v".repeat(1 << 20)}}, "texts": [long, long]});
+    for column in ["facts.text", "facts.list", "facts.big", "facts.texts"] {
+        let columns: Columns = column.parse().expect("columns");
+        let cell = columns.cells(&Shown { node: &node, placed: &placed }, Document::Facts(&facts), now()).remove(0);
+        assert!(cell.text.len() < 600 && cell.json.to_string().len() < 8192, "{column}: {}", cell.json.to_string().len());
+        assert!(column == "facts.list" || cell.json.to_string().contains('…'), "{column}");
+    }
 }
 
 #[test]

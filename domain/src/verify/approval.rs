@@ -109,6 +109,11 @@ fn why_not(node: &Node, kind: TestKind, at: Timestamp, results: &[&crate::histor
         let detail = results.first().map_or_else(|| "it has no result".into(), |result| crate::timeline::printable(&result.detail, 200));
         return Some(format!("that of {at} tested nothing: {detail}"));
     }
+    // What the agent says of a port that has no address: it shows nothing about the way to the service.
+    let fetched = |result: &&&crate::history::TestResult| !result.detail.contains("only its error counters were watched");
+    if kind == TestKind::Network && !results.iter().filter(|result| result.outcome == Outcome::Passed).any(|result| fetched(&result)) {
+        return Some(format!("that of {at} fetched nothing over any port"));
+    }
     if let Some(last) = changed.0.get(&kind).filter(|last| **last > at) {
         return Some(format!("that of {at} is older than the last change of what it tested, {last}"));
     }

@@ -313,3 +313,21 @@ fn a_node_is_approved_after_the_tests_that_its_profile_demands() {
     assert_eq!((told.len(), told[0].kind, told[0].path.as_deref()), (1, Kind::Test, Some("tests.disks")));
     assert_eq!(may_be_approved(&layout, &right("B1", 9), &[], &none), Ok(()), "nothing is demanded of whom nobody declared");
 }
+
+#[test]
+fn a_network_test_that_only_watched_counters_has_not_passed() {
+    let mut site = racked();
+    site.profiles.get_mut("worker").unwrap().tests = [TestKind::Network].into();
+    let layout = Layout::new(Arc::new(site));
+    let w7 = right("A7", 7);
+    let tested = |details: &[&str]| {
+        let results: Vec<_> = details.iter().map(|_| (TestKind::Network, Some("eth0"), Outcome::Passed)).collect();
+        let mut test = test(Some(5), &results);
+        test.plan.network = true;
+        test.results.iter_mut().zip(details).for_each(|(result, detail)| result.detail = (*detail).into());
+        may_be_approved(&layout, &w7, &[test], &LastChanges::default())
+    };
+    let watched = "it has no address, so only its error counters were watched, 20 s, no error counted";
+    assert!(tested(&[watched, watched]).unwrap_err()[0].contains("fetched nothing over any port"));
+    assert_eq!(tested(&[watched, "fetched 1 GiB at 1 Gbit/s, 20 s, no error counted"]), Ok(()));
+}

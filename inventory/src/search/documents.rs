@@ -22,11 +22,13 @@ pub struct Bounds {
     pub documents: usize,
     /// Time.
     pub time: Duration,
+    /// Bytes of the cells of a page.
+    pub bytes: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { documents: 2000, time: Duration::from_secs(2) }
+        Self { documents: 2000, time: Duration::from_secs(2), bytes: 8 << 20 }
     }
 }
 
@@ -73,6 +75,7 @@ pub async fn search(
         until: Instant::now() + bounds.time,
     };
     let mut found = Found { items: Vec::new(), next: None, total: None };
+    let mut bytes = 0;
     loop {
         let candidates = reading.candidates(at.clone()).await?;
         found.total = (candidates.open == 0).then_some(candidates.fitting);
@@ -81,10 +84,12 @@ pub async fn search(
         while nodes.peek().is_some() {
             let some: Vec<_> = nodes.by_ref().take(AT_ONCE.min(limit - found.items.len())).collect();
             let last = some.last().map(|(position, _)| position.clone());
-            found.items.extend(reading.decide(some).await?);
+            let hits = reading.decide(some).await?;
+            bytes += hits.iter().flat_map(|hit| &hit.cells).map(|cell| cell.text.len() + cell.json.to_string().len()).sum::<usize>();
+            found.items.extend(hits);
             at = last.or(at);
             let is_last = nodes.peek().is_none() && !more;
-            if !is_last && (found.items.len() >= limit || reading.is_over()) {
+            if !is_last && (found.items.len() >= limit || reading.is_over() || bytes >= bounds.bytes) {
                 found.next = at.as_ref().map(|position| cursor::write(&list, position));
                 return Ok(found);
             }

@@ -319,6 +319,10 @@ async fn facts_are_read_only_of_the_nodes_that_the_fields_leave() {
     let shown = search(shows, Bounds::default()).await.unwrap();
     let cells: Vec<_> = shown.items.iter().map(|hit| hit.cells[1].json.clone()).collect();
     assert_eq!((cells, reads() - before, shown.total), (vec![json!(299), json!(298), json!(297), json!(296)], 4, Some(300)));
+
+    let shows = Ask { columns: Some("name,facts.n".parse().unwrap()), ..ask("", "-id", 300) };
+    let short = search(shows, Bounds { bytes: 1, ..Bounds::default() }).await.unwrap();
+    assert!(short.items.len() < 20 && short.next.is_some(), "a page ends when it is large enough");
 }
 
 #[tokio::test]

@@ -20,8 +20,8 @@ pub struct List {
     #[arg(long, value_name = "FIELDS")]
     columns: Option<String>,
     /// The most nodes to show
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// Show the list again every two seconds until Ctrl-C
     #[arg(long, short)]
     watch: bool,
@@ -30,8 +30,19 @@ pub struct List {
 }
 
 pub async fn run(client: &Client, list: List) -> Result<(), Failure> {
+    let mut was_shown = false;
     loop {
-        let found = fetch(client, &list).await?;
+        let found = match fetch(client, &list).await {
+            Ok(found) => found,
+            // A service that is started again is waited for.
+            Err(error) if list.watch && was_shown => {
+                eprintln!("{:.0}: {error}; trying again every 2 s, Ctrl-C ends", Timestamp::now());
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        was_shown = true;
         let text = match (list.format.output, &list.columns) {
             (Output::Json, _) => None,
             (Output::Table, _) if found.items.is_empty() && list.filter.is_some() => Some("No node fits.\n".into()),
@@ -61,7 +72,7 @@ async fn fetch(client: &Client, list: &List) -> Result<NodePage, ClientError> {
             query += &format!("&{name}={}", segment(value)?);
         }
     }
-    let most = list.limit.unwrap_or(usize::MAX);
+    let most = list.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let mut all: Option<NodePage> = None;
     loop {
         let (have, cursor) = all.as_ref().map_or((0, None), |page| (page.items.len(), page.next_cursor.as_deref()));

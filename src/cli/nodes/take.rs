@@ -9,6 +9,9 @@ use clap::{Args, ValueEnum};
 use std::io::Read;
 use std::path::Path;
 
+/// One byte more than the service takes: it tells of what is too long.
+const MOST_OF_REPORT: u64 = (4 << 20) + 1;
+
 #[derive(Args)]
 pub struct Export {
     /// Which nodes, as in `nodes list` [default: all]
@@ -63,9 +66,9 @@ pub async fn import(client: &Client, file: &Path, format: Format) -> Result<(), 
     let mut report = vec![];
     let unreadable = |error| format!("could not read {}: {error}", file.display());
     if file == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut report).map_err(unreadable)?;
+        std::io::stdin().lock().take(MOST_OF_REPORT).read_to_end(&mut report).map_err(unreadable)?;
     } else {
-        std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut report)).map_err(unreadable)?;
+        std::fs::File::open(file).and_then(|file| file.take(MOST_OF_REPORT).read_to_end(&mut report)).map_err(unreadable)?;
     }
     let imported: ImportedView = client.write_text(reqwest::Method::POST, "/api/v1/reports", report).await?;
     match format.output {

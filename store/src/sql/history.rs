@@ -13,6 +13,7 @@ use domain::ids::{BootId, NodeId};
 use domain::ports::{Page, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub(super) const ADD_UNCHANGED: &str =
@@ -85,6 +86,10 @@ const FETCHED_AT_ONCE: usize = 32;
 const LOOK_EVERY: i64 = 16;
 /// From how many bytes on a document is packed beside the tasks that must not wait.
 const LARGE: usize = 128 << 10;
+/// From how many bytes on one is unpacked and read there: 4 MiB take a tenth of a second.
+const LARGE_TO_READ: u64 = 64 << 10;
+/// How many of those are read at once, so that the processors have time for everything else.
+static READING: Semaphore = Semaphore::const_new(2);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReportRow {
@@ -191,6 +196,25 @@ struct SnapshotRow {
 }
 
 impl SnapshotRow {
+    fn is_large(&self) -> bool {
+        self.body.iter().chain(&self.readings).any(|bytes| body::length(bytes).max(bytes.len() as u64) > LARGE_TO_READ)
+    }
+
+    /// As [`SnapshotRow::snapshot`]; a large one beside the tasks that must not wait.
+    async fn read(self) -> Result<Option<(Snapshot, usize)>, StoreError> {
+        if !self.is_large() {
+            return self.snapshot();
+        }
+        let failed = |source| StoreError::Unavailable { attempted: "read a node's document", source };
+        let permit = READING.acquire().await.map_err(|error| failed(error.into()))?;
+        let reading = tokio::task::spawn_blocking(move || {
+            // Held to the end of the work, also when nobody waits for it any more.
+            let _permit = permit;
+            self.snapshot()
+        });
+        reading.await.map_err(|error| failed(error.into()))?
+    }
+
     /// The snapshot, if there is one, and how long its document is.
     fn snapshot(self) -> Result<Option<(Snapshot, usize)>, StoreError> {
         let record = Record { kind: "document of node", key: &self.node.to_string() };
@@ -207,8 +231,9 @@ impl SnapshotRow {
 }
 
 /// Of a single node.
-fn snapshot(row: Option<SnapshotRow>) -> Result<Option<Snapshot>, StoreError> {
-    Ok(row.map(SnapshotRow::snapshot).transpose()?.flatten().map(|(snapshot, _)| snapshot))
+async fn snapshot(row: Option<SnapshotRow>) -> Result<Option<Snapshot>, StoreError> {
+    let Some(row) = row else { return Ok(None) };
+    Ok(row.read().await?.map(|(snapshot, _)| snapshot))
 }
 
 impl SqlStore {
@@ -218,13 +243,13 @@ impl SqlStore {
             Some(at) => sqlx::query_as(AT).bind(id.0).bind(micros(at)),
         };
         let row: Option<SnapshotRow> = asked.fetch_optional(&self.readers).await.map_err(unreadable("read a node's document"))?;
-        snapshot(row)
+        snapshot(row).await
     }
 
     pub(super) async fn snapshot_after_report(&self, id: NodeId, report: u64) -> Result<Option<Snapshot>, StoreError> {
         let asked = sqlx::query_as(AFTER).bind(id.0).bind(number(report));
         let row: Option<SnapshotRow> = asked.fetch_optional(&self.readers).await.map_err(unreadable("read a node's document"))?;
-        snapshot(row)
+        snapshot(row).await
     }
 
     pub(super) async fn snapshots_at(
@@ -241,7 +266,7 @@ impl SqlStore {
             let last = rows.len() < wanted;
             for row in rows {
                 let id = NodeId(row.node);
-                if let Some((snapshot, length)) = row.snapshot()? {
+                if let Some((snapshot, length)) = row.read().await? {
                     // One more than there is room for tells that there is another page.
                     if items.len() >= most || (!items.is_empty() && bytes.saturating_add(length) > most_bytes) {
                         return Ok(Page { next: items.last().map(|(id, _)| *id), items });
@@ -280,5 +305,32 @@ impl SqlStore {
         let asked = sqlx::query_scalar(CHANGED_SINCE).bind(beginning(after)).bind(micros(since)).bind(limit(most.saturating_add(1)));
         let ids: Vec<Uuid> = asked.fetch_all(&self.readers).await.map_err(unreadable("look which nodes have changed"))?;
         Ok(page(ids.into_iter().map(NodeId).collect(), most, |id| *id))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn row(length: usize) -> SnapshotRow {
+        let json = format!(r#"{{"facts":{{"a":"{}"}}}}"#, "x".repeat(length));
+        let body = Some(body::pack(json).unwrap());
+        SnapshotRow { node: Uuid::nil(), number: Some(1), at: Some(0), readings: None, body }
+    }
+
+    #[tokio::test]
+    async fn a_large_document_is_read_beside_the_tasks_two_at_once_and_a_small_one_at_once() {
+        let held = READING.acquire_many(2).await.unwrap();
+        assert!(row(1000).read().await.unwrap().is_some());
+        assert!(row(1 << 20).body.unwrap().len() < 64 << 10, "packed it is small");
+        let large = tokio::spawn(row(1 << 20).read());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!large.is_finished());
+        drop(held);
+        let (_, length) = large.await.unwrap().unwrap().unwrap();
+        assert!(length > 1 << 20);
     }
 }

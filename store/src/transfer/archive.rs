@@ -32,7 +32,11 @@ const DIGEST: u64 = 32;
 /// The longest header or trailer, bytes.
 const MOST_HEADER: u32 = 1 << 20;
 /// The longest portion, bytes: one row may be a large document.
-const MOST_PORTION: u32 = 256 << 20;
+const MOST_PORTION: u32 = 64 << 20;
+/// A portion of several rows that is longer is written as two.
+const LONG_PORTION: usize = 8 << 20;
+/// The most rows of a portion that is read. A row without values takes few bytes there, and many in memory.
+const MOST_ROWS: usize = 10_000;
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +152,10 @@ impl Packer {
     /// Adds rows of a table.
     pub(super) fn rows(&mut self, table: usize, rows: &[Row]) -> Result<(), ArchiveError> {
         let packed = postcard::to_stdvec(&(table, rows)).map_err(|error| ArchiveError::Pack(io::Error::other(error)))?;
+        if packed.len() > LONG_PORTION && rows.len() > 1 {
+            let (first, second) = rows.split_at(rows.len() / 2);
+            return self.rows(table, first).and_then(|()| self.rows(table, second));
+        }
         let length = u32::try_from(packed.len()).ok().filter(|&length| length <= MOST_PORTION);
         let length = length.ok_or_else(|| ArchiveError::Pack(io::Error::other("a row is larger than a backup can hold")))?;
         self.stream.write_all(&length.to_be_bytes()).and_then(|()| self.stream.write_all(&packed)).map_err(ArchiveError::Pack)?;
@@ -244,12 +252,8 @@ impl Unpacker {
         if read as u64 != u64::from(size) {
             return Err(self.broken(&io::ErrorKind::UnexpectedEof.into()));
         }
-        let (number, rows): (usize, Vec<Row>) =
-            postcard::from_bytes(&packed).map_err(|_| altered(&self.path, "a portion cannot be read"))?;
+        let (number, rows) = unpacked(&packed).map_err(|why| altered(&self.path, &why))?;
         let Some(table) = TABLES.get(number) else { return Err(altered(&self.path, "it has a table that is not known")) };
-        if !rows.iter().all(|row| fits(row, table.columns)) {
-            return Err(altered(&self.path, &format!("a row of {} is not one", table.name)));
-        }
         *self.rows.entry(table.name.to_owned()).or_default() += rows.len() as u64;
         Ok(Some((number, rows)))
     }
@@ -330,17 +334,92 @@ fn known(path: &Path, json: &[u8]) -> Result<Header, ArchiveError> {
     Ok(header)
 }
 
-fn fits(row: &Row, columns: &[(&str, Kind)]) -> bool {
-    let one = |(value, (_, kind)): (&Value, &(&str, Kind))| {
-        matches!(
-            (value, kind),
-            (Value::Nothing, _)
-                | (Value::Number(_), Kind::Number)
-                | (Value::Flag(_), Kind::Flag)
-                | (Value::Text(_), Kind::Text)
-                | (Value::Id(_), Kind::Id)
-                | (Value::Bytes(_), Kind::Bytes)
-        )
-    };
-    row.len() == columns.len() && row.iter().zip(columns).all(one)
+/// The rows of a portion, with the number of their table, or why it is none. Each is checked as it is read: what the portion
+/// says of itself takes no memory.
+fn unpacked(packed: &[u8]) -> Result<(usize, Vec<Row>), String> {
+    let (number, rest) = taken::<usize>(packed)?;
+    let Some(table) = TABLES.get(number) else { return Err("it has a table that is not known".to_owned()) };
+    let (many, mut rest) = taken::<usize>(rest)?;
+    // A row takes a byte for how many values it has, and one at least for each.
+    if many > MOST_ROWS || many > rest.len() / (table.columns.len() + 1) {
+        return Err(format!("it has more rows of {} in a portion than there is room for", table.name));
+    }
+    let no_row = || format!("a row of {} is not one", table.name);
+    let mut rows = Vec::with_capacity(many);
+    for _ in 0..many {
+        let (values, mut left) = taken::<usize>(rest)?;
+        if values != table.columns.len() {
+            return Err(no_row());
+        }
+        let mut row = Row::with_capacity(values);
+        for (_, kind) in table.columns {
+            let (value, after) = taken::<Value>(left)?;
+            if !fits(&value, kind) {
+                return Err(no_row());
+            }
+            row.push(value);
+            left = after;
+        }
+        rows.push(row);
+        rest = left;
+    }
+    if rest.is_empty() { Ok((number, rows)) } else { Err("a portion is longer than its rows".to_owned()) }
+}
+
+fn taken<T: serde::de::DeserializeOwned>(packed: &[u8]) -> Result<(T, &[u8]), String> {
+    postcard::take_from_bytes(packed).map_err(|_| "a portion cannot be read".to_owned())
+}
+
+fn fits(value: &Value, kind: &Kind) -> bool {
+    matches!(
+        (value, kind),
+        (Value::Nothing, _)
+            | (Value::Number(_), Kind::Number)
+            | (Value::Flag(_), Kind::Flag)
+            | (Value::Text(_), Kind::Text)
+            | (Value::Id(_), Kind::Id)
+            | (Value::Bytes(_), Kind::Bytes)
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn packed(table: usize, rows: &[Row]) -> Vec<u8> {
+        postcard::to_stdvec(&(table, rows)).unwrap()
+    }
+
+    #[test]
+    fn more_rows_than_a_portion_has_bytes_for_are_refused_before_they_take_memory() {
+        let nothing = vec![Value::Nothing; TABLES[0].columns.len()];
+        for crafted in [packed(0, &vec![vec![]; 20_000]), packed(0, &vec![nothing.clone(); MOST_ROWS + 1])] {
+            let why = unpacked(&crafted).unwrap_err();
+            assert!(why.contains("more rows"), "{why}");
+        }
+        let endless = postcard::to_stdvec(&(0_usize, u64::MAX)).unwrap();
+        assert!(unpacked(&endless).unwrap_err().contains("more rows"));
+        assert_eq!(unpacked(&packed(0, std::slice::from_ref(&nothing))).unwrap(), (0, vec![nothing]));
+    }
+
+    #[test]
+    fn rows_that_are_long_together_become_several_portions() {
+        let made = Timestamp::UNIX_EPOCH;
+        let mut packer = Packer::new(&Header::new(made, "test", None)).unwrap();
+        let (number, table) =
+            TABLES.iter().enumerate().find(|(_, table)| table.columns.iter().any(|(_, kind)| matches!(kind, Kind::Bytes))).unwrap();
+        let value = |kind: &Kind| if matches!(kind, Kind::Bytes) { Value::Bytes(vec![7; 3 << 20]) } else { Value::Nothing };
+        let row: Row = table.columns.iter().map(|(_, kind)| value(kind)).collect();
+        packer.rows(number, &vec![row.clone(); 4]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), packer.end().unwrap()).unwrap();
+        let mut unpacker = Unpacker::open(file.path()).unwrap();
+        let mut portions = vec![];
+        while let Some((_, rows)) = unpacker.next().unwrap() {
+            assert!(rows.iter().all(|read| *read == row));
+            portions.push(rows.len());
+        }
+        assert_eq!((portions.len() > 1, portions.iter().sum::<usize>()), (true, 4));
+    }
 }

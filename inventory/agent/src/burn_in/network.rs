@@ -56,10 +56,10 @@ pub fn test(tree: &Tree, line: &dyn Line, limits: &Limits, tell: &(dyn Fn(Findin
     let fetched = fetch(line, limits);
     for (port, before) in ports.iter().zip(&before) {
         let carries = (way.as_deref() == Some(port)).then_some(&fetched);
-        tell(judge(port, before, &Counters::read(tree, port), carries, limits));
+        tell(judge(port, before, &Counters::read(tree, port), carries, line.offers(), limits));
     }
     if !ports.iter().any(|port| way.as_deref() == Some(port)) {
-        let (outcome, detail) = told(&fetched, limits);
+        let (outcome, detail) = told(&fetched, line.offers(), limits);
         tell(Finding { part: None, outcome, detail: format!("{detail}; over which port is not known") });
     }
 }
@@ -75,7 +75,8 @@ fn fetch(line: &dyn Line, limits: &Limits) -> Fetched {
                 fetched.took += begin.elapsed();
                 in_a_row = 0;
             }
-            Err(_) if limits.over() => {}
+            // Its last request may be cut off by the end of the time.
+            Err(_) if limits.over() && (limits.stopped() || fetched.amount > 0 || fetched.failures > 0) => {}
             Err(why) => {
                 fetched.failures += 1;
                 fetched.last = Some(why);
@@ -94,12 +95,14 @@ fn fetch(line: &dyn Line, limits: &Limits) -> Fetched {
     fetched
 }
 
-fn told(fetched: &Fetched, limits: &Limits) -> (Outcome, String) {
+fn told(fetched: &Fetched, offered: bool, limits: &Limits) -> (Outcome, String) {
     let done = format!("fetched {} at {}", bytes(fetched.amount), rate(fetched.amount, fetched.took));
     match &fetched.last {
         None if fetched.amount == 0 => (Outcome::Skipped, "there was no time to fetch anything".into()),
         None => (Outcome::of(false, limits), done),
-        Some(why) if fetched.amount == 0 => (Outcome::Skipped, format!("nothing could be fetched from the service: {why}")),
+        // A service that has nothing to fetch says nothing about the port; one that has should have been reached.
+        Some(why) if fetched.amount == 0 && !offered => (Outcome::Skipped, format!("nothing could be fetched from the service: {why}")),
+        Some(why) if fetched.amount == 0 => (Outcome::Failed, format!("nothing could be fetched from the service: {why}")),
         Some(why) => (Outcome::Failed, format!("{done}, broken off {} times: {why}", fetched.failures)),
     }
 }
@@ -125,13 +128,13 @@ impl Counters {
     }
 }
 
-fn judge(port: &str, before: &Counters, after: &Counters, fetched: Option<&Fetched>, limits: &Limits) -> Finding {
+fn judge(port: &str, before: &Counters, after: &Counters, fetched: Option<&Fetched>, offered: bool, limits: &Limits) -> Finding {
     let finding = |outcome, detail| Finding { part: Some(port.to_owned()), outcome, detail };
     if !before.link && !after.link {
         return finding(Outcome::Skipped, "there is no link".into());
     }
     let (mut outcome, mut detail) = match fetched {
-        Some(fetched) => told(fetched, limits),
+        Some(fetched) => told(fetched, offered, limits),
         None => (Outcome::of(false, limits), "it has no address, so only its error counters were watched".into()),
     };
     let mut wrong = before.grown(after, &ERRORS);
@@ -264,5 +267,9 @@ mod tests {
         let found = tested(machine.path(), &nothing);
         assert_eq!(found[0].outcome, Outcome::Skipped);
         assert!(found[0].detail.contains("nothing could be fetched from the service: no such page"), "{}", found[0].detail);
+        let away = Fake { answers: Mutex::new(vec![Err("no route".into()); 999]), offers: true, then: Box::new(|| {}) };
+        let found = tested(machine.path(), &away);
+        assert_eq!(found[0].outcome, Outcome::Failed);
+        assert!(found[0].detail.contains("nothing could be fetched from the service: no route"), "{}", found[0].detail);
     }
 }
